@@ -29,6 +29,8 @@ impl Endpoint {
     pub const SPEECH: Self = Self(11);
     /// `/v1/images/edits`.
     pub const IMAGE_EDITS: Self = Self(12);
+    /// `/v1/messages/count_tokens`.
+    pub const COUNT_TOKENS: Self = Self(13);
 }
 
 /// The reason why a call failed. New ones may appear, so compare and have an `else`.

@@ -21,6 +21,7 @@ pub enum CallKind {
     Translations,
     Speech,
     ImageEdits,
+    CountTokens,
 }
 
 /// What is known of a kind.
@@ -39,7 +40,7 @@ struct KindRow {
     answers: &'static [&'static str],
 }
 
-static ROWS: [KindRow; 12] = [
+static ROWS: [KindRow; 13] = [
     KindRow {
         endpoint: Endpoint::CHAT,
         name: "chat",
@@ -138,11 +139,19 @@ static ROWS: [KindRow; 12] = [
         required: &["prompt"],
         answers: &["data"],
     },
+    KindRow {
+        endpoint: Endpoint::COUNT_TOKENS,
+        name: "count_tokens",
+        mode: "anthropic_messages",
+        path: "/messages/count_tokens",
+        required: &["messages"],
+        answers: &["input_tokens"],
+    },
 ];
 
 impl CallKind {
     /// Every kind; chat first, because most calls are chats.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Chat,
         Self::Embeddings,
         Self::Moderations,
@@ -155,6 +164,7 @@ impl CallKind {
         Self::Translations,
         Self::Speech,
         Self::ImageEdits,
+        Self::CountTokens,
     ];
 
     fn row(self) -> &'static KindRow {

@@ -109,6 +109,10 @@ fn is_for_gateway(kind: CallKind, name: &[u8]) -> bool {
 /// Whether a default can be meant for such a call. A chat's `response_format` is an object, that
 /// of pictures a text.
 fn knows(kind: CallKind, name: &str, value: &Value) -> bool {
+    // What is counted is the client's prompt.
+    if kind == CallKind::CountTokens {
+        return false;
+    }
     let is_of_chats = OF_CHATS.contains(&name) || name == "response_format" && value.is_object();
     let mut also = ALSO_OF.iter().filter(|(of, _)| *of == kind);
     !is_of_chats || also.any(|(_, names)| names.contains(&name))
@@ -236,6 +240,7 @@ mod tests {
             (CallKind::Completions, vec!["temperature", "max_tokens", "seed", "top_k"]),
             (CallKind::Responses, vec!["temperature", "top_k"]),
             (CallKind::Messages, vec!["temperature", "max_tokens", "top_k"]),
+            (CallKind::CountTokens, vec![]),
         ] {
             let params = params.as_object().unwrap().iter();
             let known = params.filter(|(name, value)| knows(kind, name, value));

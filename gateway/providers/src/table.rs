@@ -6,8 +6,8 @@ mod hosted;
 
 use super::{
     CallKind::{
-        self, Chat, Completions, Embeddings, ImageEdits, Images, Messages, Moderations, Rerank,
-        Responses, Speech, Transcriptions, Translations,
+        self, Chat, Completions, CountTokens, Embeddings, ImageEdits, Images, Messages,
+        Moderations, Rerank, Responses, Speech, Transcriptions, Translations,
     },
     CallKinds, ModelFamily, anthropic,
     azure::{Azure, foundry_key_header},
@@ -233,7 +233,7 @@ static USUAL: &[Provider] = &[
             &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
             &["ANTHROPIC_API_KEY"],
         )
-        .kinds(&[Chat, Messages])
+        .kinds(&[Chat, Messages, CountTokens])
     },
     // Gemini by its OpenAI-compatible API.
     hosted(

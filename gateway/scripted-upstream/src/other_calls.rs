@@ -19,10 +19,11 @@ pub(super) enum OtherCall {
     Transcripts,
     Speech,
     ImageEdits,
+    CountTokens,
 }
 
 impl OtherCall {
-    const PATHS: [(&str, Self); 12] = [
+    const PATHS: [(&str, Self); 13] = [
         ("/embeddings", Self::Embeddings),
         ("/api/embed", Self::Embed),
         ("/moderations", Self::Moderations),
@@ -35,6 +36,7 @@ impl OtherCall {
         ("/audio/translations", Self::Transcripts),
         ("/audio/speech", Self::Speech),
         ("/images/edits", Self::ImageEdits),
+        ("/messages/count_tokens", Self::CountTokens),
     ];
 
     pub(super) fn of(path: &str) -> Option<Self> {
@@ -67,6 +69,7 @@ impl OtherCall {
             Self::Messages => message(&json!([{"type": "text", "text": TEXT.concat()}])),
             Self::Transcripts => json!({"text": TEXT.concat(), "usage": {"type": "tokens",
                 "input_tokens": 11, "output_tokens": 4, "total_tokens": 15}}),
+            Self::CountTokens => json!({"input_tokens": 11}),
             // Sound has a content type of its own.
             Self::Speech => json!({"audio": ""}),
             Self::Images | Self::ImageEdits => json!({"created": 1_767_225_600, "data": [{"url": "https://up/1.png"}]}),

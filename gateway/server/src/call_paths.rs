@@ -2,12 +2,12 @@
 //! form of Azure's.
 
 use callgate_providers::CallKind::{
-    self, Chat, Completions, Embeddings, ImageEdits, Images, Messages, Moderations, Rerank,
-    Responses, Speech, Transcriptions, Translations,
+    self, Chat, Completions, CountTokens, Embeddings, ImageEdits, Images, Messages, Moderations,
+    Rerank, Responses, Speech, Transcriptions, Translations,
 };
 
 /// The paths that name no model; chats first, because most calls are chats.
-pub(super) const NAMED: [(&str, CallKind); 26] = [
+pub(super) const NAMED: [(&str, CallKind); 28] = [
     ("/v1/chat/completions", Chat),
     ("/chat/completions", Chat),
     ("/cursor/chat/completions", Chat),
@@ -34,6 +34,8 @@ pub(super) const NAMED: [(&str, CallKind); 26] = [
     ("/audio/speech", Speech),
     ("/v1/images/edits", ImageEdits),
     ("/images/edits", ImageEdits),
+    ("/v1/messages/count_tokens", CountTokens),
+    ("/messages/count_tokens", CountTokens),
 ];
 
 /// What comes before the name of a model.

@@ -25,7 +25,7 @@ impl ErrorForm {
     /// The form of the API that a client uses.
     pub(super) fn of(kind: CallKind) -> Self {
         match kind {
-            CallKind::Messages => Self::Anthropic,
+            CallKind::Messages | CallKind::CountTokens => Self::Anthropic,
             CallKind::Responses => Self::Responses,
             _ => Self::OpenAi,
         }

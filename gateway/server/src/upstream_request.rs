@@ -153,7 +153,7 @@ fn deployment_lines(
     {
         lines.add(key_name, &[scheme.as_bytes(), key.expose().as_bytes()]);
     }
-    let passes = kind == CallKind::Messages;
+    let passes = matches!(kind, CallKind::Messages | CallKind::CountTokens);
     let is_translated =
         kind == CallKind::Chat && target.deployment().provider.dialect.speaks_anthropic();
     if passes || is_translated {

@@ -293,3 +293,35 @@ async fn a_fixed_answer_is_a_message() {
     }
     assert!(upstream.requests().is_empty());
 }
+
+#[tokio::test]
+async fn tokens_are_counted_by_the_provider_or_not_at_all() {
+    let upstream = upstream(Answer::default()).await;
+    let mut models = models(&upstream);
+    models[3]["litellm_params"]["max_tokens"] = json!(5);
+    let config = with_callbacks(&models, &json!([recorder("r")]));
+    let gateway = Gateway::with_config(config).start().await;
+    let asked = json!({"model": "claude", "messages": [{"role": "user", "content": "hi"}]});
+    let count = |model: &str| {
+        let request = gateway.client().request("POST", "/v1/messages/count_tokens?beta=true");
+        request.json(asked.clone()).set("model", model).header("x-litellm-call-id", model)
+    };
+    let request = count("claude").header("anthropic-beta", "token-counting-2024-11-01");
+    let answer = request.send().await.expect_status(200).json();
+    assert_eq!(answer, json!({"input_tokens": 11}));
+    let sent = upstream.requests().pop().unwrap();
+    assert_eq!(sent.path, "/v1/messages/count_tokens");
+    assert_eq!(sent.header("x-api-key"), Some(UPSTREAM_KEY));
+    assert_eq!(sent.header("anthropic-beta"), Some("token-counting-2024-11-01"));
+    let expected = json!({"model": "claude-x", "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(sent.json(), expected);
+    let error = count("gpt").send().await.expect_status(400).anthropic_error();
+    let said = error["message"].as_str().unwrap();
+    assert!(said.ends_with("models that serve them: `claude`, `vllm`, `own`"), "{said}");
+    assert_eq!(upstream.requests().len(), 1);
+    let log = gateway.log().clone();
+    gateway.stop().await;
+    assert_eq!(hooks(&log, "claude"), ["r on_llm_start", "r on_llm_end"]);
+    assert_eq!(seen(&recorded(&log, "claude")[0], "endpoint"), "count_tokens");
+    assert_eq!(hooks(&log, "gpt"), ["r on_llm_start", "r on_llm_error"]);
+}

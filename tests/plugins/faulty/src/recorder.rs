@@ -155,6 +155,7 @@ fn endpoint_name(endpoint: Endpoint) -> String {
         Endpoint::TRANSLATIONS => "translations".to_owned(),
         Endpoint::SPEECH => "speech".to_owned(),
         Endpoint::IMAGE_EDITS => "image_edits".to_owned(),
+        Endpoint::COUNT_TOKENS => "count_tokens".to_owned(),
         Endpoint(number) => number.to_string(),
     }
 }
