@@ -15,13 +15,16 @@ pub(super) const CHATS: [&str; 5] = [
 
 /// The paths of other kinds of calls, with a provider that serves them, and the member without
 /// which there is nothing to answer.
-pub(super) const OTHERS: [(&str, &str, &str); 8] = [
+pub(super) const OTHERS: [(&str, &str, &str); 11] = [
     ("/v1/embeddings", "openai", "input"),
     ("/engines/{model}/embeddings", "ollama", "input"),
     ("/v1/completions", "openai", "prompt"),
     ("/v1/responses", "groq", ""),
     ("/v1/messages", "ollama", "messages"),
     ("/v1/moderations", "openai", "input"),
+    ("/v1/rerank", "openai", "query"),
+    ("/v1/images/generations", "openai", "prompt"),
+    ("/v1/images/edits", "openai", ""),
     ("/v1/audio/speech", "openai", "input"),
     ("/v1/audio/transcriptions", "openai", ""),
 ];
@@ -50,11 +53,14 @@ pub(super) fn asking(request: Request, path: &str, model: &str) -> Request {
     if path.ends_with("/chat/completions") {
         return request;
     }
-    if path.ends_with("/transcriptions") {
+    if path.ends_with("/transcriptions") || path.ends_with("/edits") {
         let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
         return request.header("content-type", &content_type).body(form(model));
     }
     let mut asked = json!({"model": model, "input": "hi", "prompt": "hi"});
+    if path.ends_with("/rerank") {
+        asked = json!({"model": model, "query": "hi", "documents": ["a", "b"]});
+    }
     if path.ends_with("/messages") {
         asked = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
     }
@@ -75,5 +81,7 @@ fn form(model: &str) -> String {
         format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n")
     };
     let file = part("name=\"file\"; filename=\"a.mp3\"", "sound");
-    format!("{}{file}--{BOUNDARY}--\r\n", part("name=\"model\"", model))
+    let image = part("name=\"image\"; filename=\"a.png\"", "picture");
+    let fields = [part("name=\"model\"", model), part("name=\"prompt\"", "hi")].concat();
+    format!("{fields}{file}{image}--{BOUNDARY}--\r\n")
 }

@@ -119,7 +119,11 @@ fn model(row: &Row, provider: &str, upstream: &ScriptedUpstream) -> Value {
         _ => ("ollama_chat", upstream.ollama_base()),
     };
     let name = model_name(row, provider);
-    let plain = deployment(&name, &format!("{prefix}/{}", row.key), &base);
+    let mut plain = deployment(&name, &format!("{prefix}/{}", row.key), &base);
+    if provider == "openai" {
+        // None of the providers here says of itself that it ranks.
+        plain["model_info"] = json!({"mode": "rerank"});
+    }
     let model =
         row.params.iter().fold(plain, |model, (name, value)| with_param(model, name, *value));
     if row.key == "mock" { with_param(model, "mock_response", "mocked") } else { model }
