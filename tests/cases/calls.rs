@@ -31,6 +31,7 @@ mod other_kinds;
 mod providers;
 mod proxies;
 mod reload;
+mod responses;
 mod secrets;
 mod streaming;
 mod timeouts;

@@ -2,17 +2,20 @@
 //! and the chat's answer becomes one of the client's API. It stands between the client's form,
 //! which callbacks see, and the dialect of the upstream, so that each pair of both works.
 //!
-//! Pure translation of bytes. `messages` is Anthropic's API. `server` decides by the deployment
-//! which calls take this way; the others pass through `other_calls`.
+//! Pure translation of bytes. `messages` is Anthropic's API, `responses` OpenAI's newer one.
+//! `server` decides by the deployment which calls take this way; the others pass through
+//! `other_calls`.
 
 mod chat_answer;
 mod error;
 mod event_stream;
 mod messages;
 mod read;
+mod responses;
 mod target;
 
 use super::{AnswerFault, CallKind, ChunkSink, Echo, StreamTranslator, Usage};
+use bytes::Bytes;
 use callgate_failure::Failure;
 use callgate_json::Body;
 use event_stream::EventStream;
@@ -21,7 +24,7 @@ pub use target::ChatTarget;
 /// Whether calls of this kind can be answered by a chat.
 #[must_use]
 pub fn can_answer(kind: CallKind) -> bool {
-    matches!(kind, CallKind::Messages)
+    matches!(kind, CallKind::Messages | CallKind::Responses)
 }
 
 /// The chat that a request asks for.
@@ -31,19 +34,34 @@ pub fn can_answer(kind: CallKind) -> bool {
 pub fn request(kind: CallKind, body: &Body, to: &ChatTarget<'_>) -> Result<Body, Failure> {
     let chat = match kind {
         CallKind::Messages => messages::chat_request(body, to),
+        CallKind::Responses => responses::chat_request(body, to),
         _ => return Err(Failure::invalid(format!("{} has no form as a chat", kind.path()))),
     };
     let chat = chat.map_err(|error| error.failure())?;
     Body::parse(chat.into()).map_err(|error| Failure::invalid(error.to_string()))
 }
 
+/// What the answer repeats of its request.
+#[must_use]
+pub fn echoed(kind: CallKind, body: &Body) -> Bytes {
+    match kind {
+        CallKind::Responses => responses::echoed(body),
+        _ => Bytes::new(),
+    }
+}
+
 /// The answer that a completion stands for.
 ///
 /// # Errors
 /// If the completion has something for which the client's API has no form.
-pub fn reply(kind: CallKind, completion: &[u8], echo: &Echo) -> Result<Vec<u8>, AnswerFault> {
+pub fn reply(
+    kind: CallKind,
+    completion: &[u8],
+    (echo, echoed): (&Echo, &Bytes),
+) -> Result<Vec<u8>, AnswerFault> {
     match kind {
         CallKind::Messages => messages::reply(completion, echo),
+        CallKind::Responses => responses::reply(completion, echo, echoed),
         _ => Ok(completion.to_vec()),
     }
 }
@@ -55,11 +73,14 @@ pub fn reply(kind: CallKind, completion: &[u8], echo: &Echo) -> Result<Vec<u8>, 
 pub fn events<'c>(
     kind: CallKind,
     chunks: impl IntoIterator<Item = &'c [u8]>,
-    echo: &Echo,
+    (echo, echoed): (&Echo, &Bytes),
     out: &mut dyn ChunkSink,
 ) -> Result<(), AnswerFault> {
     match kind {
         CallKind::Messages => event_stream::write(messages::MessageEvents::new(echo), chunks, out),
+        CallKind::Responses => {
+            event_stream::write(responses::ResponseEvents::new(echo, echoed), chunks, out)
+        }
         _ => Ok(()),
     }
 }
@@ -69,10 +90,11 @@ pub fn events<'c>(
 pub fn stream(
     kind: CallKind,
     chat: Box<dyn StreamTranslator>,
-    echo: &Echo,
+    (echo, echoed): (&Echo, &Bytes),
 ) -> Box<dyn StreamTranslator> {
     match kind {
         CallKind::Messages => EventStream::of(chat, messages::MessageEvents::new(echo)),
+        CallKind::Responses => EventStream::of(chat, responses::ResponseEvents::new(echo, echoed)),
         _ => chat,
     }
 }

@@ -307,7 +307,7 @@ fn open(app: &App, answer: UpstreamResponse, sent: &Sent) -> (OpenStream, Header
         kind => passed_events::stream(kind, &sent.echo, sent.asked),
     };
     if sent.kind != sent.asked_kind {
-        translator = through_chat::stream(sent.asked_kind, translator, &sent.echo);
+        translator = through_chat::stream(sent.asked_kind, translator, (&sent.echo, &sent.echoed));
     } else if deployment.merges_reasoning && sent.kind == CallKind::Chat {
         translator = Box::new(ReasoningInText::new(translator));
     }
@@ -365,6 +365,7 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
     let (usage, outgoing) = prepared::outgoing(call, &target, kind).await?;
     let asked = StreamRequest { usage, choices: outgoing.choices };
     let (asked_kind, base64) = (call.kind, outgoing.base64);
+    let echoed = prepared::echoed(call, kind);
     let url = prepared::url(&target, kind);
     let echo = completion::echo(call);
     let (_, chain, call) = flight.parts();
@@ -392,6 +393,7 @@ async fn prepare(flight: &mut Flight) -> Result<Attempt, Failure> {
     let sent = Sent {
         kind,
         asked_kind,
+        echoed,
         target,
         url,
         echo,
@@ -428,8 +430,10 @@ async fn made(
     echo: &Echo,
     include_usage: bool,
 ) -> Result<Attempted, Failure> {
-    let kind = flight.parts().2.kind;
-    let body = completion::whole(kind, reply, echo)?;
+    let (_, _, call) = flight.parts();
+    let (kind, echoed) = (call.kind, prepared::echoed(call, CallKind::Chat));
+    let echo = (echo, &echoed);
+    let body = completion::whole(kind, reply, echo.0)?;
     flight.record.usage = openai::counted(&body);
     if flight.record.stream {
         let chunks = completion::chunks(kind, &body, echo, include_usage)?;

@@ -1,6 +1,7 @@
 //! Completions made by the gateway: for `mock_response` and for callbacks that reply themselves.
 
 use super::fault;
+use bytes::Bytes;
 use callgate_call::Call;
 use callgate_failure::{Failure, Form};
 use callgate_providers::{AnswerFault, CallKind, ChunkSink, Echo, openai, through_chat};
@@ -43,7 +44,11 @@ pub(super) fn whole(kind: CallKind, reply: &Reply, echo: &Echo) -> Result<Vec<u8
 }
 
 /// A completion as the answer to a call of this kind.
-pub(super) fn answer(kind: CallKind, completion: Vec<u8>, echo: &Echo) -> Result<Vec<u8>, Failure> {
+pub(super) fn answer(
+    kind: CallKind,
+    completion: Vec<u8>,
+    echo: (&Echo, &Bytes),
+) -> Result<Vec<u8>, Failure> {
     match kind {
         CallKind::Chat => Ok(completion),
         kind => through_chat::reply(kind, &completion, echo).map_err(unanswerable),
@@ -55,11 +60,11 @@ pub(super) fn answer(kind: CallKind, completion: Vec<u8>, echo: &Echo) -> Result
 pub(super) fn chunks(
     kind: CallKind,
     completion: &[u8],
-    echo: &Echo,
+    echo: (&Echo, &Bytes),
     include_usage: bool,
 ) -> Result<Vec<String>, Failure> {
     let (mut chunks, is_chat) = (Chunks::default(), kind == CallKind::Chat);
-    openai::chunks_of(completion, echo, include_usage || !is_chat, &mut chunks);
+    openai::chunks_of(completion, echo.0, include_usage || !is_chat, &mut chunks);
     if is_chat {
         return Ok(chunks.0);
     }

@@ -2,6 +2,7 @@
 //! they would hold up other calls.
 
 use super::request;
+use bytes::Bytes;
 use callgate_call::{Call, Target};
 use callgate_callbacks::offload::offload;
 use callgate_failure::Failure;
@@ -46,6 +47,14 @@ pub(super) fn outgoing(
             Either::Left(made) => made,
             Either::Right(work) => work.await?,
         }
+    }
+}
+
+/// What the answer repeats of its request, if a request of another kind stands for it.
+pub(super) fn echoed(call: &Call, sent_as: CallKind) -> Bytes {
+    match call.kind == sent_as {
+        true => Bytes::new(),
+        false => through_chat::echoed(call.kind, &call.body),
     }
 }
 

@@ -61,7 +61,7 @@ async fn translated(
         };
         let body = joined(translated.body);
         if sent.kind != sent.asked_kind {
-            let answer = through_chat::reply(sent.asked_kind, &body, &sent.echo);
+            let answer = through_chat::reply(sent.asked_kind, &body, (&sent.echo, &sent.echoed));
             let answer = answer.map_err(|fault| fault::failure(fault, Form::Json))?;
             return Ok((answer.into(), translated.usage));
         }

@@ -28,6 +28,8 @@ pub(super) struct Sent {
     pub(super) kind: CallKind,
     /// The kind of the call, and so of its answer.
     pub(super) asked_kind: CallKind,
+    /// What an answer of that kind repeats of the request, if a chat stands for it.
+    pub(super) echoed: Bytes,
     pub(super) target: Target,
     pub(super) url: Arc<str>,
     pub(super) echo: Echo,

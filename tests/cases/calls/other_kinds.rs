@@ -234,7 +234,6 @@ async fn what_a_provider_does_not_serve_is_refused() {
     let gateway = Gateway::with_config(config(&models(&upstream))).start().await;
     for (path, model, others) in [
         ("/v1/completions", "llama", "models that serve them: `gpt`, `gemma`"),
-        ("/v1/responses", "claude", "models that serve them: `gpt`, `llama`, `gemma`"),
         ("/v1/rerank", "gpt", "no model of this gateway serves them"),
     ] {
         let request = ask(&gateway, path, model).set("query", "q").set("documents", json!(["d"]));

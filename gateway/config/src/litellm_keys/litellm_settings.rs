@@ -175,7 +175,7 @@ pub(super) const LITELLM_SETTINGS: &[KeyGroup] = &[
     ),
     group(Unsupported("`/v1/models` lists the names of `model_list`"), "check_provider_endpoint"),
     group(
-        Unsupported("`/v1/responses` passes calls on; chat calls are not turned into them"),
+        Unsupported("chat calls are not turned into calls of `/v1/responses`"),
         "responses route_all_chat_openai_to_responses",
     ),
     group(

@@ -79,12 +79,18 @@ pub(super) struct ChatUsage {
     pub(super) prompt_tokens: Option<u64>,
     pub(super) completion_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
     cache_creation_input_tokens: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 struct PromptDetails {
     cached_tokens: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct CompletionDetails {
+    reasoning_tokens: Option<u64>,
 }
 
 impl ChatUsage {
@@ -96,6 +102,11 @@ impl ChatUsage {
     /// The part of the prompt that was written to a cache.
     pub(super) fn written(&self) -> u64 {
         self.cache_creation_input_tokens.unwrap_or(0)
+    }
+
+    /// The part of the answer that was spent on thoughts.
+    pub(super) fn reasoning(&self) -> u64 {
+        self.completion_tokens_details.and_then(|details| details.reasoning_tokens).unwrap_or(0)
     }
 }
 

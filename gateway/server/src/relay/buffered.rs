@@ -46,7 +46,9 @@ impl Collected {
         });
         let body = judged(flight, body.await??).await?;
         let length = body.len();
-        let chunks = move || completion::chunks(CallKind::Chat, &body, &echo, include_usage);
+        let chunks = move || {
+            completion::chunks(CallKind::Chat, &body, (&echo, &Bytes::new()), include_usage)
+        };
         work(length, chunks).await?
     }
 }

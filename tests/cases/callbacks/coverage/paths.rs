@@ -29,8 +29,8 @@ pub(super) const OTHERS: [(&str, &str, &str); 11] = [
     ("/v1/audio/transcriptions", "openai", ""),
 ];
 
-/// A path whose calls become chats where the provider does not serve them.
-const THROUGH_CHAT: (&str, &str) = ("/v1/messages", "openai");
+/// The paths whose calls become chats where the provider does not serve them.
+const THROUGH_CHAT: [(&str, &str); 1] = [("/v1/messages", "openai")];
 
 /// Rows that are about chats alone: the gateway and callbacks answer no other call with a text.
 const OF_CHATS: [&str; 4] = ["mock", "reply", "stream", "broken-stream"];
@@ -44,7 +44,7 @@ pub(super) fn is_played(row: &Row, path: &str, provider: &str, stream: bool) -> 
     };
     let streams = ["/v1/completions", "/v1/responses", "/v1/messages"].contains(&path);
     let asks_nothing = row.client == Client::NoMessages && needs.is_empty();
-    let is_played_here = *serves == provider || (path, provider) == THROUGH_CHAT;
+    let is_played_here = *serves == provider || THROUGH_CHAT.contains(&(path, provider));
     is_played_here && (streams || !stream) && !asks_nothing && !OF_CHATS.contains(&row.key)
 }
 

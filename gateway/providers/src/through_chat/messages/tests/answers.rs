@@ -2,10 +2,12 @@
 
 use super::{KIND, echo};
 use crate::{AnswerFault, ChunkSink, StreamRequest, by_prefix, through_chat};
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 fn reply(completion: &Value) -> Result<Value, AnswerFault> {
-    let made = through_chat::reply(KIND, completion.to_string().as_bytes(), &echo())?;
+    let made =
+        through_chat::reply(KIND, completion.to_string().as_bytes(), (&echo(), &Bytes::new()))?;
     Ok(serde_json::from_slice(&made).unwrap())
 }
 
@@ -110,7 +112,8 @@ fn streamed(chunks: &[Value], size: usize) -> (Vec<(String, Value)>, Option<Answ
     let wire = wire + "data: [DONE]\n\n";
     let dialect = by_prefix("openai").unwrap().dialect;
     let chat = dialect.stream(&echo(), StreamRequest { usage: true, choices: 1 });
-    let (mut stream, mut events) = (through_chat::stream(KIND, chat, &echo()), Events::default());
+    let (mut stream, mut events) =
+        (through_chat::stream(KIND, chat, (&echo(), &Bytes::new())), Events::default());
     for piece in wire.as_bytes().chunks(size) {
         if let Err(fault) = stream.push(piece, &mut events) {
             return (events.0, Some(fault));
@@ -205,7 +208,7 @@ fn a_cut_stream_has_no_end() {
     for end in 0..=wire.len() {
         let chat = dialect.stream(&echo(), StreamRequest { usage: true, choices: 1 });
         let (mut stream, mut events) =
-            (through_chat::stream(KIND, chat, &echo()), Events::default());
+            (through_chat::stream(KIND, chat, (&echo(), &Bytes::new())), Events::default());
         stream.push(&wire.as_bytes()[..end], &mut events).unwrap();
         assert!(stream.close(&mut events).is_err(), "{end}");
         assert!(events.0.iter().all(|(name, _)| name != "message_stop"), "{end}");
