@@ -11,6 +11,12 @@ STATUSES = {
     500: anthropic.InternalServerError,
 }
 HI = [{"role": "user", "content": "hi"}]
+# Models that get chats in place of messages.
+CHATS = ["gpt", "llama"]
+TOOL = {
+    "name": "get_weather",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
 
 
 def raises(expected, call):
@@ -86,7 +92,70 @@ def wrong_key(client):
     )
 
 
-CASES = [message, blocks, stream, beta_headers, bearer_token, error_classes, wrong_key]
+def any_provider(client):
+    for model in CHATS:
+        reply = client.messages.create(model=model, max_tokens=64, system="Be brief.", messages=HI)
+        assert reply.content[0].text == "Hello world!" and reply.model == model, reply
+        assert reply.stop_reason == "end_turn" and reply.usage.output_tokens == 4, reply
+        with client.messages.stream(model=model, max_tokens=64, messages=HI) as events:
+            assert "".join(events.text_stream) == "Hello world!"
+            final = events.get_final_message()
+        assert final.stop_reason == "end_turn" and final.usage.output_tokens == 4, final
+
+
+def tools_of_any_provider(client):
+    for model in CHATS:
+        asked = {"model": model, "max_tokens": 64, "tools": [TOOL]}
+        reply = client.messages.create(messages=HI, **asked)
+        with client.messages.stream(messages=HI, **asked) as events:
+            streamed = events.get_final_message()
+        for found in (reply, streamed):
+            call = found.content[-1]
+            assert call.type == "tool_use" and call.input == {"city": "Paris"}, found
+            assert found.stop_reason == "tool_use", found
+        result = {"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}
+        turns = [{"role": "assistant", "content": streamed.content}, {"role": "user", "content": [result]}]
+        reply = client.messages.create(messages=[*HI, *turns], **asked)
+        assert reply.content[0].text == "Hello world!", reply
+
+
+def errors_of_any_provider(client):
+    for status, expected in STATUSES.items():
+        for streaming in (False, True):
+            error = raises(
+                expected,
+                lambda: client.messages.create(
+                    model=f"error-{status}", max_tokens=64, messages=HI, stream=streaming
+                ),
+            )
+            assert error.status_code == status and "refused by the script" in str(error), error
+            assert error.body["type"] == "error" and error.body["error"]["type"], error.body
+    cut = client.messages.create(model="truncated", max_tokens=64, messages=HI, stream=True)
+    raises(anthropic.APIStatusError, lambda: list(cut))
+
+
+def counts(client):
+    assert client.messages.count_tokens(model="claude", messages=HI).input_tokens == 11
+    refused = raises(
+        anthropic.BadRequestError,
+        lambda: client.messages.count_tokens(model="gpt", messages=HI),
+    )
+    assert "`claude`" in str(refused), refused
+
+
+CASES = [
+    message,
+    blocks,
+    stream,
+    beta_headers,
+    bearer_token,
+    error_classes,
+    wrong_key,
+    any_provider,
+    tools_of_any_provider,
+    errors_of_any_provider,
+    counts,
+]
 
 
 def suite(base, key):

@@ -30,6 +30,7 @@ def config(upstream):
         entry("gemma", "ollama_chat/gemma3:4b", f"http://{upstream}"),
         entry("claude", "anthropic/claude-sonnet-4-5", f"http://{upstream}"),
         entry("truncated", "openai/truncated", base),
+        entry("vllm", "hosted_vllm/qwen", base),
     ]
     for status in openai_cases.STATUSES:
         models.append(entry(f"error-{status}", f"openai/error-{status}", base))

@@ -203,6 +203,34 @@ def responses(client):
     assert events[-1].type == "response.completed", events
 
 
+def responses_of_any_provider(client):
+    # `claude` gets messages in place of responses, `vllm` chats.
+    for model in ("claude", "vllm"):
+        reply = client.responses.create(model=model, instructions="Be brief.", input="hi")
+        assert reply.output_text.startswith("Hello world"), reply
+        assert reply.status == "completed" and reply.usage.total_tokens > 0, reply
+        with client.responses.stream(model=model, input="hi") as events:
+            final = events.get_final_response()
+        assert final.output_text == reply.output_text, final
+        error = raises(
+            openai.BadRequestError,
+            lambda: client.responses.create(model=model, input="hi", previous_response_id="resp_1"),
+        )
+        assert error.param == "previous_response_id", error
+    tool = {"type": "function", **TOOL["function"], "strict": False}
+    reply = client.responses.create(model="vllm", input="hi", tools=[tool])
+    with client.responses.stream(model="vllm", input="hi", tools=[tool]) as events:
+        streamed = events.get_final_response()
+    for found in (reply, streamed):
+        call = found.output[-1]
+        assert call.type == "function_call", found
+        assert json.loads(call.arguments) == {"city": "Paris"}, found
+    output = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+    history = [*messages(), *(item.model_dump(exclude_none=True) for item in streamed.output), output]
+    reply = client.responses.create(model="vllm", input=history, tools=[tool])
+    assert reply.output_text == "Hello world!", reply
+
+
 def other_kinds(client):
     assert client.moderations.create(model="gpt", input="hi").results[0].flagged is False
     assert client.images.generate(model="gpt", prompt="a cat").data[0].url
@@ -232,6 +260,7 @@ CASES = [
     embeddings,
     completions,
     responses,
+    responses_of_any_provider,
     other_kinds,
 ]
 

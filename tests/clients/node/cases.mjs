@@ -94,6 +94,20 @@ const cases = {
     assert.equal(text, "Hello world");
     assert.equal(await streamText({ model: anthropic("claude"), prompt: "hi" }).text, "Hello world");
   },
+  "ai sdk: both at any provider": async () => {
+    for (const model of [openai.responses("claude"), openai.responses("vllm"), anthropic("gpt")]) {
+      const { text, usage } = await generateText({ model, prompt: "hi" });
+      assert.match(text, /^Hello world/);
+      assert(usage.totalTokens > 0);
+      assert.match(await streamText({ model, prompt: "hi" }).text, /^Hello world/);
+    }
+    for (const model of [openai.responses("vllm"), anthropic("gpt")]) {
+      const asked = { model, prompt: "hi", tools: { get_weather: weather } };
+      const { toolResults } = await generateText(asked);
+      assert.equal(toolResults[0].output, "sunny");
+      assert.equal((await streamText(asked).toolResults)[0].output, "sunny");
+    }
+  },
   "ai sdk: embeddings": async () => {
     const model = compatible.textEmbeddingModel("gpt");
     const { embeddings } = await embedMany({ model, values: ["a", "b"] });
