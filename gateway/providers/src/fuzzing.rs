@@ -1,6 +1,11 @@
 //! Upstream responses in each dialect, for fuzz targets.
 
-use super::{CallKind, ChunkSink, Echo, StreamRequest, StreamTranslator, by_prefix, passed_events};
+use super::{
+    CallKind, ChunkSink, Echo, ParamRules, StreamRequest, StreamTranslator, by_prefix,
+    passed_events,
+    through_chat::{self, ChatTarget},
+};
+use bytes::Bytes;
 use callgate_json::fuzzing::arrived;
 
 /// The dialects, each by the name of a provider that uses it.
@@ -38,6 +43,39 @@ pub fn events(path: &str, pieces: &[&[u8]]) -> Option<TranslatedStream> {
     let kind = CallKind::ALL.into_iter().find(|kind| kind.path() == path)?;
     let asked = StreamRequest { usage: true, choices: 1 };
     Some(translated(passed_events::stream(kind, &echo(), asked), pieces))
+}
+
+/// Translates a chat's stream for a client of another API, by its path below `/v1`.
+#[must_use]
+pub fn events_of_chat(path: &str, provider: &str, pieces: &[&[u8]]) -> Option<TranslatedStream> {
+    let kind = CallKind::ALL.into_iter().find(|kind| kind.path() == path)?;
+    let chat = by_prefix(provider)?.dialect;
+    let chat = chat.stream(&echo(), StreamRequest { usage: true, choices: 1 });
+    Some(translated(through_chat::stream(kind, chat, (&echo(), &Bytes::new())), pieces))
+}
+
+/// Makes a chat of a request to such a path, and the answer to it of the same bytes.
+///
+/// # Errors
+/// If the bytes are no request.
+pub fn chat_of(path: &str, pieces: &[&[u8]]) -> Result<Vec<u8>, String> {
+    let kind = CallKind::ALL.into_iter().find(|kind| kind.path() == path).ok_or("no kind")?;
+    let body = arrived(pieces).ok_or("no JSON object")?;
+    let rules = ParamRules { drop_unsupported: true, ..ParamRules::default() };
+    let to = ChatTarget { rules: &rules, stream: false };
+    let chat =
+        through_chat::request(kind, &body, &to).map_err(|failure| failure.message.clone())?;
+    Ok(chat.render().concat())
+}
+
+/// Makes the answer of such a path of a completion.
+///
+/// # Errors
+/// If the bytes are no completion.
+pub fn answer_of_chat(path: &str, completion: &[u8]) -> Result<Vec<u8>, String> {
+    let kind = CallKind::ALL.into_iter().find(|kind| kind.path() == path).ok_or("no kind")?;
+    through_chat::reply(kind, completion, (&echo(), &Bytes::new()))
+        .map_err(|fault| format!("{fault:?}"))
 }
 
 fn translated(mut translator: Box<dyn StreamTranslator>, pieces: &[&[u8]]) -> TranslatedStream {

@@ -8,6 +8,7 @@ mod edits;
 mod events;
 mod files;
 mod forms;
+mod ingress;
 mod json;
 mod log_line;
 mod pieces;
@@ -48,7 +49,7 @@ impl Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 19] = [
+pub static TARGETS: [Target; 20] = [
     Target::new("json_scan", json::scan, json::TOKENS),
     Target::new("json_splice", json::splice, json::TOKENS),
     Target::new("edits", edits::check, edits::TOKENS),
@@ -68,4 +69,5 @@ pub static TARGETS: [Target; 19] = [
     Target::new("log_line", log_line::check, log_line::TOKENS),
     Target::new("form", forms::check, forms::TOKENS),
     Target::new("events", events::check, events::TOKENS),
+    Target::new("ingress", ingress::check, ingress::TOKENS),
 ];

@@ -54,4 +54,5 @@ tests! {
     log_line: 500,
     form: 300,
     events: 150,
+    ingress: 100,
 }
