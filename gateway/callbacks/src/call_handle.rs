@@ -8,7 +8,7 @@ use callgate_call::{Call, EditsSnapshot, HookState};
 use callgate_config::Grants;
 use callgate_deployments::Deployments;
 use callgate_plugin_host::Hook;
-use callgate_providers::CallKind;
+use callgate_providers::{CallKind, through_chat};
 use callgate_secret::{Masking, credentials::is_credential};
 use http::HeaderValue;
 use plugin_api::{
@@ -335,8 +335,8 @@ impl CallAccess for CallHandle<'_> {
     }
 
     fn reply_stream(&mut self) -> Option<Box<dyn ReplySink>> {
-        // Only the stream of a chat can be made of texts.
-        if !self.starting || self.call.kind != CallKind::Chat {
+        // Only the stream of a chat, or of what a chat can answer, can be made of texts.
+        if !self.starting || !takes_text(self.call.kind) {
             return None;
         }
         let (sink, reader) = ReplyStreamReader::open(self.call);
@@ -364,11 +364,12 @@ impl CallAccess for CallHandle<'_> {
                     format!("it replied with something other than an answer to `{}`", kind.path())
                 }
             })
-        } else if kind != CallKind::Chat && self.call.stream {
+        } else if kind != CallKind::Chat && self.call.stream && matches!(reply, Reply::Json(_)) {
             HookResult::Fault(
-                "it replied to a stream; only streams of chats can be replied to".to_owned(),
+                "it replied to a stream with JSON; only streams of chats can be made of that"
+                    .to_owned(),
             )
-        } else if matches!(reply, Reply::Text(_)) && kind != CallKind::Chat {
+        } else if matches!(reply, Reply::Text(_)) && !takes_text(kind) {
             let path = kind.path();
             HookResult::Fault(format!("it replied to `{path}` with a text; such calls need JSON"))
         } else {
@@ -379,6 +380,11 @@ impl CallAccess for CallHandle<'_> {
     fn fault(&mut self, message: &str) {
         self.given = HookResult::Fault(within(message, limits::MESSAGE).to_owned());
     }
+}
+
+/// Whether a text can answer calls of this kind.
+fn takes_text(kind: CallKind) -> bool {
+    kind == CallKind::Chat || through_chat::can_answer(kind)
 }
 
 /// Shortens a rejection's text to the limit.

@@ -69,7 +69,12 @@ impl ModelFamily {
     pub(crate) fn quirks(self, quirks: Quirks) -> Quirks {
         match self {
             Self::Any => quirks,
-            _ => Quirks { token_limit: TokenLimit::MaxCompletionTokens, ..quirks },
+            _ => Quirks {
+                token_limit: TokenLimit::MaxCompletionTokens,
+                // Their own thoughts are secret, and those of other models mean nothing to them.
+                no_reasoning_content: true,
+                ..quirks
+            },
         }
     }
 

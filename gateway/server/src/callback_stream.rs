@@ -12,7 +12,8 @@ use callgate_deployments::DEFAULT_TIMEOUT;
 use callgate_failure::Failure;
 use callgate_json::joined;
 use callgate_providers::{
-    Dialect, Echo, StreamRequest, Usage, openai::OpenAi, stream_as_completion::CompletionFromStream,
+    CallKind, Dialect, Echo, StreamRequest, Usage, openai::OpenAi,
+    stream_as_completion::CompletionFromStream, through_chat,
 };
 use std::time::{Duration, Instant};
 
@@ -30,8 +31,18 @@ pub(super) fn timeout(flight: &mut Flight) -> Result<Duration, Failure> {
     Ok(if call.stream { deployment.stream_timeout } else { deployment.timeout })
 }
 
-pub(super) fn open(stream: CallbackStream, echo: &Echo, usage: bool, waits: Waits) -> OpenStream {
-    let translator = DIALECT.stream(echo, StreamRequest { usage, choices: 1 });
+/// Opens the stream; `kind` is that of the call, and `echoed` what its answer repeats of it.
+pub(super) fn open(
+    stream: CallbackStream,
+    (echo, (kind, echoed)): (&Echo, &(CallKind, Bytes)),
+    usage: bool,
+    waits: Waits,
+) -> OpenStream {
+    let usage = usage || *kind != CallKind::Chat;
+    let mut translator = DIALECT.stream(echo, StreamRequest { usage, choices: 1 });
+    if *kind != CallKind::Chat {
+        translator = through_chat::stream(*kind, translator, (echo, echoed));
+    }
     OpenStream { answer: StreamSource::Callback(stream), translator, waits }
 }
 

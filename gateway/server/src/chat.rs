@@ -442,10 +442,10 @@ async fn made(
         return Ok(Attempted::Stream(relay, HeaderMap::new()));
     }
     let body = match reply {
-        plugin_api::Reply::Text(_) => completion::answer(kind, body, echo)?,
-        _ => body,
+        plugin_api::Reply::Text(_) => completion::answer(kind, body.into(), echo)?,
+        _ => body.into(),
     };
-    Ok(Attempted::Json(body.into(), HeaderMap::new()))
+    Ok(Attempted::Json(body, HeaderMap::new()))
 }
 
 /// Relays the stream that a callback answers with, or puts it together.
@@ -458,8 +458,10 @@ async fn streamed(
     let timeout = callback_stream::timeout(flight)?;
     if flight.record.stream {
         let started = Instant::now();
-        let open =
-            callback_stream::open(stream, echo, include_usage, Waits::new(started, timeout, None));
+        let (_, _, call) = flight.parts();
+        let form = (call.kind, prepared::echoed(call, CallKind::Chat));
+        let waits = Waits::new(started, timeout, None);
+        let open = callback_stream::open(stream, (echo, &form), include_usage, waits);
         let mut relay = Box::new(Relay::new(open, started));
         relay.begin(flight).await?;
         return Ok(Attempted::Stream(relay, HeaderMap::new()));
@@ -468,6 +470,9 @@ async fn streamed(
     let (body, usage) =
         callback_stream::whole(stream, echo, (&flight.timer, timeout), limit).await?;
     flight.record.usage = usage;
+    let (_, _, call) = flight.parts();
+    let (kind, echoed) = (call.kind, prepared::echoed(call, CallKind::Chat));
+    let body = completion::answer(kind, body, (echo, &echoed))?;
     Ok(Attempted::Json(body, HeaderMap::new()))
 }
 

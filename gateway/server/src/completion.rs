@@ -46,12 +46,15 @@ pub(super) fn whole(kind: CallKind, reply: &Reply, echo: &Echo) -> Result<Vec<u8
 /// A completion as the answer to a call of this kind.
 pub(super) fn answer(
     kind: CallKind,
-    completion: Vec<u8>,
+    completion: Bytes,
     echo: (&Echo, &Bytes),
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Bytes, Failure> {
     match kind {
         CallKind::Chat => Ok(completion),
-        kind => through_chat::reply(kind, &completion, echo).map_err(unanswerable),
+        kind => match through_chat::reply(kind, &completion, echo) {
+            Ok(answer) => Ok(answer.into()),
+            Err(fault) => Err(unanswerable(fault)),
+        },
     }
 }
 

@@ -325,3 +325,25 @@ async fn tokens_are_counted_by_the_provider_or_not_at_all() {
     assert_eq!(seen(&recorded(&log, "claude")[0], "endpoint"), "count_tokens");
     assert_eq!(hooks(&log, "gpt"), ["r on_llm_start", "r on_llm_error"]);
 }
+
+#[tokio::test]
+async fn a_callback_answers_with_a_text_in_the_form_of_the_call() {
+    let upstream = upstream(Answer::default()).await;
+    let answers = faulty("f", json!({"on_llm_start": [{"answer_text": "not today"}]}));
+    let config = with_callbacks(&models(&upstream), &json!([answers]));
+    let gateway = Gateway::with_config(config).start().await;
+    for model in ["gpt", "claude"] {
+        let message = ask(&gateway, model).send().await.expect_status(200).json();
+        assert_eq!(message["content"], json!([{"type": "text", "text": "not today"}]));
+        let text = ask(&gateway, model).streaming().send().await.expect_status(200).text();
+        assert!(text.contains(r#""text":"not today""#), "{text}");
+        assert_eq!(events(&text).last().unwrap()["type"], "message_stop");
+        let asked = json!({"model": model, "input": "hi"});
+        let request = || gateway.client().request("POST", "/v1/responses").json(asked.clone());
+        let response = request().send().await.expect_status(200).json();
+        assert_eq!(response["output"][0]["content"][0]["text"], "not today");
+        let text = request().streaming().send().await.expect_status(200).text();
+        assert_eq!(events(&text).last().unwrap()["type"], "response.completed");
+    }
+    assert!(upstream.requests().is_empty());
+}

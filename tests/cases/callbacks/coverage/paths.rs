@@ -32,8 +32,11 @@ pub(super) const OTHERS: [(&str, &str, &str); 11] = [
 /// The paths whose calls become chats where the provider does not serve them.
 const THROUGH_CHAT: [(&str, &str); 1] = [("/v1/messages", "openai")];
 
-/// Rows that are about chats alone: the gateway and callbacks answer no other call with a text.
+/// Rows that are about chats and what they can answer: the gateway and callbacks answer no other
+/// call with a text.
 const OF_CHATS: [&str; 4] = ["mock", "reply", "stream", "broken-stream"];
+
+const ANSWERED_BY_CHATS: [&str; 2] = ["/v1/messages", "/v1/responses"];
 
 const BOUNDARY: &str = "xxBOUNDARYxx";
 
@@ -45,7 +48,10 @@ pub(super) fn is_played(row: &Row, path: &str, provider: &str, stream: bool) -> 
     let streams = ["/v1/completions", "/v1/responses", "/v1/messages"].contains(&path);
     let asks_nothing = row.client == Client::NoMessages && needs.is_empty();
     let is_played_here = *serves == provider || THROUGH_CHAT.contains(&(path, provider));
-    is_played_here && (streams || !stream) && !asks_nothing && !OF_CHATS.contains(&row.key)
+    is_played_here
+        && (streams || !stream)
+        && !asks_nothing
+        && (!OF_CHATS.contains(&row.key) || ANSWERED_BY_CHATS.contains(&path))
 }
 
 /// The request for what is asked at the path.
@@ -64,7 +70,7 @@ pub(super) fn asking(request: Request, path: &str, model: &str) -> Request {
     if path.ends_with("/messages") {
         asked = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
     }
-    if path.ends_with("/embeddings") {
+    if path.ends_with("/embeddings") || path.ends_with("/responses") {
         asked = json!({"model": model, "input": "hi"});
     }
     request.json(asked)

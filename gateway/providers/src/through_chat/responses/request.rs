@@ -55,7 +55,9 @@ pub(in super::super) fn chat_request(
 ) -> Result<Vec<u8>, RequestError> {
     let json = joined(body.render());
     let mut members = object(utf8(&json), || "body".to_owned(), "a JSON object")?;
-    members.retain(|_, value| set(Some(value)).is_some());
+    members.retain(|Str(name), value| {
+        set(Some(value)).is_some() && !to.rules.leaves_out(name.as_bytes())
+    });
     if let Some(name) = STORED.iter().find(|name| members.contains_key(**name)) {
         return Err(RequestError::NotTaken {
             param: (*name).to_owned(),
@@ -82,7 +84,7 @@ pub(in super::super) fn chat_request(
     if to.stream {
         out.extend_from_slice(b",\"stream\":true");
     }
-    write_others(&mut out, &members, &mut unsupported);
+    write_others(&mut out, &members, (to, &mut unsupported));
     unsupported.judge()?;
     out.push(b'}');
     Ok(out)
@@ -146,13 +148,18 @@ fn write_format(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), Requ
 
 /// Appends the members that are the same in a chat, and those that the gateway does not know: the
 /// provider judges them.
-fn write_others(out: &mut Vec<u8>, members: &JsonMembers<'_>, unsupported: &mut Unsupported) {
+fn write_others(
+    out: &mut Vec<u8>,
+    members: &JsonMembers<'_>,
+    (to, unsupported): (&ChatTarget<'_>, &mut Unsupported),
+) {
     for (Str(name), value) in members {
         let name = &**name;
         if TRANSLATED.contains(&name) || INDIFFERENT.contains(&name) {
             continue;
         }
-        match UNSUPPORTED.iter().find(|(known, _)| *known == name) {
+        let known = UNSUPPORTED.iter().find(|(known, _)| *known == name);
+        match known.filter(|_| !to.rules.allows(name)) {
             Some((_, nothing)) if value.get() == *nothing => {}
             Some(_) => unsupported.note(name),
             None => {

@@ -20,6 +20,23 @@ fn chat_of(body: &Value, drops: bool) -> Result<Value, String> {
     Ok(serde_json::from_slice(&joined(chat.render())).unwrap())
 }
 
+#[test]
+fn the_entrys_rules_for_parameters_hold() {
+    let rules = ParamRules {
+        leave_out: vec!["mcp_servers".to_owned(), "thinking".to_owned()],
+        allowed: vec!["container".to_owned()],
+        ..ParamRules::default()
+    };
+    let to = ChatTarget { rules: &rules, stream: false };
+    let body = with(&json!({"mcp_servers": [1], "container": "c",
+        "thinking": {"type": "enabled", "budget_tokens": 9000}}));
+    let body = Body::parse(body.to_string().into()).unwrap();
+    let chat = joined(through_chat::request(KIND, &body, &to).unwrap().render());
+    let chat: Value = serde_json::from_slice(&chat).unwrap();
+    assert_eq!(chat["container"], "c");
+    assert_eq!((chat.get("mcp_servers"), chat.get("reasoning_effort")), (None, None));
+}
+
 /// A request with these members beside one message.
 fn with(members: &Value) -> Value {
     let mut body = json!({"model": "m", "max_tokens": 9,
