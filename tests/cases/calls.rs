@@ -7,6 +7,7 @@ mod bad_input;
 mod bounds;
 mod chat;
 mod clients;
+mod completions;
 mod connections;
 mod cut_off;
 mod disclosure;

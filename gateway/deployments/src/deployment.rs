@@ -105,15 +105,15 @@ impl Deployment {
 
     /// The kind of request that its upstream gets for a call of this kind: the same if its provider
     /// serves it, or if the operator says in `model_info.mode` that the model does; else a chat, if
-    /// that can answer the call. Of a server of which nothing is known, only chats are certain. A
-    /// fixed answer is a chat's.
+    /// that can answer the call. Of a server of which nothing is known, only chats and completions
+    /// are certain. A fixed answer is a chat's.
     #[must_use]
     pub fn sent_as(&self, kind: CallKind) -> Option<CallKind> {
         let kinds = self.provider.kinds;
         let is_named = self.model_info.get("mode").is_some_and(|mode| *mode == *kind.mode());
         let is_mocked = self.mock_response.is_some();
         let is_own = is_named || kinds.has(kind);
-        let is_certain = is_named || !kinds.is_any();
+        let is_certain = is_named || !kinds.is_any() || kind == CallKind::Completions;
         let can_chat = kinds.has(CallKind::Chat) || is_mocked;
         match kind {
             CallKind::Chat => (is_own || is_mocked).then_some(kind),

@@ -2,11 +2,12 @@
 //! and the chat's answer becomes one of the client's API. It stands between the client's form,
 //! which callbacks see, and the dialect of the upstream, so that each pair of both works.
 //!
-//! Pure translation of bytes. `messages` is Anthropic's API, `responses` OpenAI's newer one.
-//! `server` decides by the deployment which calls take this way; the others pass through
-//! `other_calls`.
+//! Pure translation of bytes. `messages` is Anthropic's API, `responses` OpenAI's newer one,
+//! `completions` its older one. `server` decides by the deployment which calls take this way; the
+//! others pass through `other_calls`.
 
 mod chat_answer;
+mod completions;
 mod error;
 mod event_stream;
 mod messages;
@@ -24,7 +25,7 @@ pub use target::ChatTarget;
 /// Whether calls of this kind can be answered by a chat.
 #[must_use]
 pub fn can_answer(kind: CallKind) -> bool {
-    matches!(kind, CallKind::Messages | CallKind::Responses)
+    matches!(kind, CallKind::Completions | CallKind::Messages | CallKind::Responses)
 }
 
 /// The chat that a request asks for.
@@ -33,6 +34,7 @@ pub fn can_answer(kind: CallKind) -> bool {
 /// If it is malformed, or asks for what no chat can give.
 pub fn request(kind: CallKind, body: &Body, to: &ChatTarget<'_>) -> Result<Body, Failure> {
     let chat = match kind {
+        CallKind::Completions => completions::chat_request(body, to),
         CallKind::Messages => messages::chat_request(body, to),
         CallKind::Responses => responses::chat_request(body, to),
         _ => return Err(Failure::invalid(format!("{} has no form as a chat", kind.path()))),
@@ -60,6 +62,7 @@ pub fn reply(
     (echo, echoed): (&Echo, &Bytes),
 ) -> Result<Vec<u8>, AnswerFault> {
     match kind {
+        CallKind::Completions => completions::reply(completion),
         CallKind::Messages => messages::reply(completion, echo),
         CallKind::Responses => responses::reply(completion, echo, echoed),
         _ => Ok(completion.to_vec()),
@@ -77,6 +80,9 @@ pub fn events<'c>(
     out: &mut dyn ChunkSink,
 ) -> Result<(), AnswerFault> {
     match kind {
+        CallKind::Completions => {
+            event_stream::write(completions::CompletionChunks::default(), chunks, out)
+        }
         CallKind::Messages => event_stream::write(messages::MessageEvents::new(echo), chunks, out),
         CallKind::Responses => {
             event_stream::write(responses::ResponseEvents::new(echo, echoed), chunks, out)
@@ -93,6 +99,7 @@ pub fn stream(
     (echo, echoed): (&Echo, &Bytes),
 ) -> Box<dyn StreamTranslator> {
     match kind {
+        CallKind::Completions => EventStream::of(chat, completions::CompletionChunks::default()),
         CallKind::Messages => EventStream::of(chat, messages::MessageEvents::new(echo)),
         CallKind::Responses => EventStream::of(chat, responses::ResponseEvents::new(echo, echoed)),
         _ => chat,

@@ -24,11 +24,12 @@ pub use gate::Gate;
 pub use journal::{Journal, Received};
 pub use script::Script;
 use std::{
+    io,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
@@ -38,7 +39,7 @@ use tokio::{
 #[error("scripted upstream: cannot listen on `{address}`: {source}")]
 pub struct StartError {
     address: SocketAddr,
-    source: std::io::Error,
+    source: io::Error,
 }
 
 /// A running scripted upstream. Dropping it closes the listener and every open connection.
@@ -53,6 +54,15 @@ pub struct ScriptedUpstream {
 struct Shared {
     script: Mutex<Script>,
     journal: watch::Sender<Journal>,
+}
+
+/// Tests make many calls at once. The library's limit for connections that wait would have most of
+/// them wait for seconds, until the kernel tries again.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(4096)
 }
 
 impl ScriptedUpstream {
@@ -70,7 +80,7 @@ impl ScriptedUpstream {
     /// If `address` cannot be bound.
     pub async fn start_on(address: SocketAddr, script: Script) -> Result<Self, StartError> {
         let failed = |source| StartError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (journal, _) = watch::channel(Journal::default());
         let shared = Arc::new(Shared { script: Mutex::new(script), journal });

@@ -67,7 +67,7 @@ pub(super) fn chunks(
     include_usage: bool,
 ) -> Result<Vec<String>, Failure> {
     let (mut chunks, is_chat) = (Chunks::default(), kind == CallKind::Chat);
-    openai::chunks_of(completion, echo.0, include_usage || !is_chat, &mut chunks);
+    openai::chunks_of(completion, echo.0, include_usage || !kind.is_completion(), &mut chunks);
     if is_chat {
         return Ok(chunks.0);
     }

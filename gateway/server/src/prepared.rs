@@ -90,8 +90,9 @@ fn request_to(
     ((kind, sent_as), stream): ((CallKind, CallKind), bool),
 ) -> Result<(bool, Outgoing), Failure> {
     let is_translated = sent_as != kind;
-    // Other kinds of streams have the tokens anyway.
-    let usage = stream && (is_translated || request::include_usage(body)?);
+    // Streams of events have the tokens anyway.
+    let has_tokens = is_translated && !kind.is_completion();
+    let usage = stream && (has_tokens || request::include_usage(body)?);
     let deployment = target.deployment();
     let model = target.upstream_model();
     // Always, except for a wildcard's match or a callback's choice.
@@ -108,7 +109,7 @@ fn request_to(
         family: deployment.family_of(model),
         stream,
         quirks: deployment.provider.quirks,
-        stream_usage: deployment.stream_usage || is_translated,
+        stream_usage: deployment.stream_usage || has_tokens,
     };
     let dialect = deployment.provider.dialect;
     let chat = match is_translated {

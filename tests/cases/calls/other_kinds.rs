@@ -233,7 +233,7 @@ async fn what_a_provider_does_not_serve_is_refused() {
     let upstream = upstream(Answer::default()).await;
     let gateway = Gateway::with_config(config(&models(&upstream))).start().await;
     for (path, model, others) in [
-        ("/v1/completions", "llama", "models that serve them: `gpt`, `gemma`"),
+        ("/v1/images/generations", "llama", "models that serve them: `gpt`"),
         ("/v1/rerank", "gpt", "no model of this gateway serves them"),
     ] {
         let request = ask(&gateway, path, model).set("query", "q").set("documents", json!(["d"]));

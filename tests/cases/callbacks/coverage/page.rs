@@ -49,8 +49,8 @@ fn page(findings: &Findings) -> String {
         "Every row was the same in all combinations of these:\n\n\
          - paths: {paths};\n\
          - providers: OpenAI's dialect, Groq's, Ollama's own;\n\
-         - other kinds of calls, in the forms that they have, each at a provider that serves it: {others}; `/v1/messages` also at a model that gets chats in its place; without the rows\
-         \n  that are about chats, messages and responses alone (`mock_response`, and callbacks that answer with a text or a stream);\n\
+         - other kinds of calls, in the forms that they have, each at a provider that serves it: {others}; `/v1/messages` and `/v1/completions` also at a model that gets chats in their place; without the rows\
+         \n  that are about chats, completions, messages and responses alone (`mock_response`, and callbacks that answer with a text or a stream);\n\
          - callbacks: sync, async, and sync with `mode: blocking`; the callback that waits is async."
     );
     page.push_str(NOTES);

@@ -30,13 +30,13 @@ pub(super) const OTHERS: [(&str, &str, &str); 11] = [
 ];
 
 /// The paths whose calls become chats where the provider does not serve them.
-const THROUGH_CHAT: [(&str, &str); 1] = [("/v1/messages", "openai")];
+const THROUGH_CHAT: [(&str, &str); 2] = [("/v1/messages", "openai"), ("/v1/completions", "groq")];
 
 /// Rows that are about chats and what they can answer: the gateway and callbacks answer no other
 /// call with a text.
 const OF_CHATS: [&str; 4] = ["mock", "reply", "stream", "broken-stream"];
 
-const ANSWERED_BY_CHATS: [&str; 2] = ["/v1/messages", "/v1/responses"];
+const ANSWERED_BY_CHATS: [&str; 3] = ["/v1/completions", "/v1/messages", "/v1/responses"];
 
 const BOUNDARY: &str = "xxBOUNDARYxx";
 
