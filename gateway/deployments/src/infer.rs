@@ -81,7 +81,6 @@ const UNSUPPORTED: &[&str] = &[
     "gdc",
     "gigachat",
     "heroku",
-    "jina_ai",
     "langflow",
     "langgraph",
     "litellm_agent",
@@ -112,7 +111,6 @@ const UNSUPPORTED: &[&str] = &[
     "vertex_ai",
     "vertex_ai_beta",
     "vllm",
-    "voyage",
     "watsonx",
     "watsonx_text",
 ];

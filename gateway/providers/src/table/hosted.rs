@@ -1,6 +1,7 @@
 //! More companies' APIs, in alphabetical order.
 
 use super::{OLDER, PLAIN, Provider, Quirks, TokenLimit, hosted};
+use crate::CallKind::{Embeddings, Rerank};
 
 pub(super) static HOSTED: &[Provider] = &[
     hosted("ai21_chat", "https://api.ai21.com/studio/v1", &["AI21_API_BASE"], &["AI21_API_KEY"])
@@ -96,6 +97,8 @@ pub(super) static HOSTED: &[Provider] = &[
         &["INCEPTION_API_BASE"],
         &["INCEPTION_API_KEY"],
     ),
+    hosted("jina_ai", "https://api.jina.ai/v1", &["JINA_AI_API_BASE"], &["JINA_AI_API_KEY"])
+        .kinds(&[Embeddings, Rerank]),
     hosted("lambda_ai", "https://api.lambda.ai/v1", &["LAMBDA_API_BASE"], &["LAMBDA_API_KEY"]),
     hosted(
         "meta_llama",
@@ -139,6 +142,8 @@ pub(super) static HOSTED: &[Provider] = &[
         &["TENCENT_API_KEY"],
     ),
     hosted("v0", "https://api.v0.dev/v1", &["V0_API_BASE"], &["V0_API_KEY"]),
+    hosted("voyage", "https://api.voyageai.com/v1", &["VOYAGE_API_BASE"], &["VOYAGE_API_KEY"])
+        .kinds(&[Embeddings, Rerank]),
     hosted("wandb", "https://api.inference.wandb.ai/v1", &["WANDB_API_BASE"], &["WANDB_API_KEY"]),
     hosted("abliteration", "https://api.abliteration.ai/v1", &[], &["ABLITERATION_API_KEY"]),
     hosted("aiand", "https://api.aiand.com/v1", &["AIAND_API_BASE"], &["AIAND_API_KEY"]),
