@@ -347,3 +347,66 @@ async fn a_callback_answers_with_a_text_in_the_form_of_the_call() {
     }
     assert!(upstream.requests().is_empty());
 }
+
+/// A request with the members that Claude Code sends, by Anthropic's documentation.
+const CLAUDE_CODE: &str = include_str!("../../fixtures/claude_code.json");
+
+#[tokio::test]
+async fn claude_codes_requests_pass_to_anthropic_and_become_chats_elsewhere() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = Gateway::with_config(config(&models(&upstream))).start().await;
+    let asked: Value = serde_json::from_str(CLAUDE_CODE).unwrap();
+    let ask = |model: &str| {
+        let body = CLAUDE_CODE.replace("\"model\": \"m\"", &format!("\"model\": \"{model}\""));
+        let request = gateway.client().request("POST", "/v1/messages?beta=true").body(body);
+        request.header("anthropic-beta", "interleaved-thinking-2025-05-14,effort-2025-11-24")
+    };
+    let text = ask("claude").send().await.expect_status(200).text();
+    assert_eq!(events(&text).last().unwrap()["type"], "message_stop");
+    let sent = upstream.requests().pop().unwrap();
+    let expected = CLAUDE_CODE.replace("\"model\": \"m\"", "\"model\": \"claude-x\"");
+    assert_eq!(String::from_utf8_lossy(&sent.body), expected);
+    let text = ask("gpt").send().await.expect_status(200).text();
+    assert_eq!(events(&text).last().unwrap()["type"], "message_stop");
+    let sent = upstream.requests().pop().unwrap().json();
+    let members: Vec<_> = sent.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "messages",
+        "max_tokens",
+        "user",
+        "reasoning_effort",
+        "tools",
+        "tool_choice",
+        "stream",
+        "model",
+        "stream_options",
+    ];
+    assert_eq!(members, expected);
+    assert_eq!(sent["tools"][0]["function"]["parameters"], asked["tools"][0]["input_schema"]);
+    let messages = sent["messages"].as_array().unwrap();
+    let roles: Vec<_> = messages.iter().map(|message| &message["role"]).collect();
+    assert_eq!(roles, ["system", "user", "system", "assistant", "tool", "tool"]);
+    assert!(!sent.to_string().contains("cache_control"), "{sent}");
+}
+
+#[tokio::test]
+async fn an_upstreams_error_amid_a_stream_has_anthropics_form() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = Gateway::with_config(config(&models(&upstream))).start().await;
+    let chunk = json!({"id": "c", "object": "chat.completion.chunk", "model": "up", "choices": [
+        {"index": 0, "delta": {"role": "assistant", "content": "par"}, "finish_reason": null}]});
+    let refused = json!({"error": {"message": "words", "type": "server_error", "code": null}});
+    let start = json!({"type": "message_start", "message": {"id": "m", "usage": {}}});
+    let busy = json!({"type": "error", "error": {"type": "overloaded_error", "message": "words"}});
+    for (model, wire, kind) in
+        [("gpt", [chunk, refused], "api_error"), ("claude", [start, busy], "overloaded_error")]
+    {
+        let wire = wire.map(|event| format!("data: {event}\n\n")).concat();
+        upstream.push(Answer::fixed(200, "text/event-stream", wire));
+        let text = ask(&gateway, model).streaming().send().await.expect_status(200).text();
+        let last = text.trim_end().rsplit("\n\n").next().unwrap();
+        let data = last.strip_prefix("event: error\ndata: ").unwrap_or_else(|| panic!("{text}"));
+        let error: Value = serde_json::from_str(data).unwrap();
+        assert_eq!(error, json!({"type": "error", "error": {"type": kind, "message": "words"}}));
+    }
+}
