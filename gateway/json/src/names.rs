@@ -7,7 +7,8 @@
 //! refused before anybody reads them.
 //!
 //! Case matters where the API defines the names. Below `parameters`, `schema`, `metadata` and the
-//! like the names are the client's, and only an exact repetition is ambiguous.
+//! like the names are the client's, and only an exact repetition is ambiguous. So they are in an
+//! object `input`, the arguments of a tool's call; where `input` is what is asked, it is none.
 
 use super::{
     passed,
@@ -282,10 +283,10 @@ impl Check<'_> {
             Some(open) => {
                 open.free
                     || (open.object
-                        && self
-                            .names
-                            .last()
-                            .is_some_and(|name| FREE.contains(&&*self.text_of(*name))))
+                        && self.names.last().is_some_and(|name| {
+                            let name = self.text_of(*name);
+                            FREE.contains(&&*name) || object && name == "input"
+                        }))
             }
         };
         self.open.push(OpenValue { object, free, from: self.names.len(), index: 0 });

@@ -35,6 +35,11 @@ impl<'a> Text<'a> {
         value.get().starts_with('"').then(|| Self(value.get()))
     }
 
+    /// The same of a value as its source spells it.
+    pub(crate) fn of_json(json: &'a str) -> Option<Self> {
+        json.starts_with('"').then_some(Self(json))
+    }
+
     /// The text between the quotes, still escaped.
     pub(crate) fn escaped(self) -> &'a str {
         self.0.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default()

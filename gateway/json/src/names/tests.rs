@@ -42,6 +42,7 @@ fn usual_names_and_the_clients_own_pass() {
         "[[],{}]",
         r#"{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}"#,
         r#"{"tools":[{"function":{"parameters":{"properties":{"Id":1,"id":2,"Content":3}}}}]}"#,
+        r#"{"type":"tool_use","input":{"Content":1,"content":2,"a":{"Url":3}}}"#,
         r#"{"metadata":{"Model":1},"topK":5,"role":"role","x":"\",\"role\":1"}"#,
     ] {
         assert_eq!(wrong(text), None, "{text}");

@@ -7,9 +7,6 @@ use callgate_json::Ambiguity;
 /// Why a request has no form as a chat.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RequestError {
-    /// The body, or a part of it, is not JSON.
-    #[error("`{param}` is not valid JSON: {reason}")]
-    NotJson { param: String, reason: String },
     /// A required parameter is absent or null.
     #[error("missing required parameter: `{param}`")]
     Missing { param: String },
@@ -36,8 +33,7 @@ impl RequestError {
     pub(super) fn failure(&self) -> Failure {
         let failure = Failure::invalid(self.to_string());
         match self {
-            Self::NotJson { param, .. }
-            | Self::Missing { param }
+            Self::Missing { param }
             | Self::WrongType { param, .. }
             | Self::NotTaken { param, .. } => failure.param(param),
             Self::Ambiguous(ambiguity) => failure.param(&ambiguity.path),

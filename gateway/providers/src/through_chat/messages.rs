@@ -18,7 +18,7 @@ use super::{
     chat_answer::{ChatAnswer, ChatUsage, Said, ToolCall, filled},
     error::{RequestError, Unsupported},
     event_stream::ChatEvents,
-    read::{is_true, list, member, object, required, text},
+    read::{Json, RequestMembers, is_true, list, member, object, request, required, text},
 };
 pub(super) use reply::reply;
 pub(super) use request::chat_request;

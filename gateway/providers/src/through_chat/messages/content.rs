@@ -1,8 +1,9 @@
 //! Translates content blocks into the parts of a chat's message.
 
-use super::{RequestError, Unsupported, list, member, object, required, text};
-use crate::json_text::{JsonMembers, Piece, Text, push_string};
-use serde_json::value::RawValue;
+use super::{
+    Json, RequestError, RequestMembers, Unsupported, list, member, object, required, text,
+};
+use crate::json_text::{Piece, push_string};
 
 /// The parts of a message: its texts, and pictures and files.
 #[derive(Debug, Default)]
@@ -68,7 +69,7 @@ impl Parts {
     pub(super) fn block(
         &mut self,
         kind: &str,
-        block: &JsonMembers<'_>,
+        block: &RequestMembers<'_>,
         unsupported: &mut Unsupported,
         path: &dyn Fn() -> String,
     ) -> Result<(), RequestError> {
@@ -90,7 +91,7 @@ impl Parts {
 
     fn image(
         &mut self,
-        block: &JsonMembers<'_>,
+        block: &RequestMembers<'_>,
         path: &dyn Fn() -> String,
     ) -> Result<(), RequestError> {
         let path = || format!("{}.source", path());
@@ -115,7 +116,7 @@ impl Parts {
 
     fn document(
         &mut self,
-        block: &JsonMembers<'_>,
+        block: &RequestMembers<'_>,
         path: &dyn Fn() -> String,
     ) -> Result<(), RequestError> {
         let title = text(block, "title", || format!("{}.title", path()))?;
@@ -160,11 +161,11 @@ impl Parts {
     /// Adds the texts and pictures within a document.
     fn inner(
         &mut self,
-        content: Option<&RawValue>,
+        content: Option<Json<'_>>,
         path: &dyn Fn() -> String,
     ) -> Result<(), RequestError> {
         let Some(content) = content else { return Ok(()) };
-        if let Some(text) = Text::of(content) {
+        if let Some(text) = content.text() {
             self.text(&Piece::Source(text));
             return Ok(());
         }
@@ -185,9 +186,9 @@ impl Parts {
 }
 
 fn source<'a>(
-    block: &JsonMembers<'a>,
+    block: &RequestMembers<'a>,
     path: &dyn Fn() -> String,
-) -> Result<JsonMembers<'a>, RequestError> {
+) -> Result<RequestMembers<'a>, RequestError> {
     let source = member(block, "source").ok_or_else(|| RequestError::Missing { param: path() })?;
     object(source.get(), path, "an object with a `type`")
 }
@@ -195,7 +196,7 @@ fn source<'a>(
 /// Appends the string `data:TYPE;base64,DATA`.
 fn push_data_uri(
     out: &mut Vec<u8>,
-    source: &JsonMembers<'_>,
+    source: &RequestMembers<'_>,
     path: &dyn Fn() -> String,
 ) -> Result<(), RequestError> {
     let media = required(source, "media_type", || format!("{}.media_type", path()))?;
@@ -215,11 +216,11 @@ fn inside(json: &[u8]) -> &[u8] {
 
 /// The text of a string or of blocks of text, which `between` divides, already escaped.
 pub(super) fn joined_text<'a>(
-    content: &'a RawValue,
+    content: Json<'a>,
     between: &str,
     path: &dyn Fn() -> String,
 ) -> Result<Piece<'a>, RequestError> {
-    if let Some(text) = Text::of(content) {
+    if let Some(text) = content.text() {
         return Ok(Piece::Source(text));
     }
     let mut json = b"\"".to_vec();

@@ -2,12 +2,11 @@
 //! here, become messages of their own before the rest of the turn.
 
 use super::{
-    RequestError, Unsupported,
+    Json, RequestError, RequestMembers, Unsupported,
     content::{Parts, joined_text},
     list, member, object, required,
 };
-use crate::json_text::{JsonMembers, Piece, Text, push_string};
-use serde_json::value::RawValue;
+use crate::json_text::{Piece, push_string};
 
 /// The messages of a chat, as they are written.
 pub(super) struct Conversation<'o, 'u> {
@@ -20,7 +19,7 @@ impl Conversation<'_, '_> {
     /// Appends the messages, with commas between them.
     pub(super) fn write(
         out: &mut Vec<u8>,
-        members: &JsonMembers<'_>,
+        members: &RequestMembers<'_>,
         unsupported: &mut Unsupported,
     ) -> Result<(), RequestError> {
         let mut chat = Conversation { out, unsupported, is_begun: false };
@@ -36,7 +35,7 @@ impl Conversation<'_, '_> {
         let turns =
             member(members, "messages").ok_or_else(|| RequestError::Missing { param: path() })?;
         for (at, turn) in list(turns, &path, "an array of messages")?.enumerate() {
-            chat.turn(turn, &format!("messages[{at}]"))?;
+            chat.turn(turn, &|| format!("messages[{at}]"))?;
         }
         Ok(())
     }
@@ -52,37 +51,38 @@ impl Conversation<'_, '_> {
         self.out
     }
 
-    fn turn(&mut self, json: &str, path: &str) -> Result<(), RequestError> {
-        let turn = object(json, || path.to_owned(), "an object with `role` and `content`")?;
-        let role = required(&turn, "role", || format!("{path}.role"))?;
+    fn turn(&mut self, json: &str, path: &dyn Fn() -> String) -> Result<(), RequestError> {
+        let turn = object(json, path, "an object with `role` and `content`")?;
+        let role = required(&turn, "role", || format!("{}.role", path()))?;
         let content = member(&turn, "content")
-            .ok_or_else(|| RequestError::Missing { param: format!("{path}.content") })?;
-        let path = format!("{path}.content");
+            .ok_or_else(|| RequestError::Missing { param: format!("{}.content", path()) })?;
+        let of_role = path;
+        let path = || format!("{}.content", of_role());
         match role.escaped() {
             "user" => self.user(content, &path),
             "assistant" => self.assistant(content, &path),
             // Of clients that write the prompt in OpenAI's manner.
             "system" | "developer" => {
-                let text = joined_text(content, "\\n\\n", &|| path.clone())?;
+                let text = joined_text(content, "\\n\\n", &path)?;
                 self.begin("system").extend_from_slice(b",\"content\":");
                 text.write(self.out);
                 self.out.push(b'}');
                 Ok(())
             }
             _ => Err(RequestError::NotTaken {
-                param: path.replace(".content", ".role"),
+                param: format!("{}.role", of_role()),
                 remedy: "send `user` or `assistant`",
             }),
         }
     }
 
-    fn user(&mut self, content: &RawValue, path: &str) -> Result<(), RequestError> {
+    fn user(&mut self, content: Json<'_>, path: &dyn Fn() -> String) -> Result<(), RequestError> {
         let mut parts = Parts::default();
-        if let Some(text) = Text::of(content) {
+        if let Some(text) = content.text() {
             parts.text(&Piece::Source(text));
         } else {
-            for (at, json) in list(content, &|| path.to_owned(), BLOCKS)?.enumerate() {
-                let path = || format!("{path}[{at}]");
+            for (at, json) in list(content, path, BLOCKS)?.enumerate() {
+                let path = || format!("{}[{at}]", path());
                 let block = object(json, path, "a content block")?;
                 let kind = required(&block, "type", || format!("{}.type", path()))?;
                 if kind.escaped() == "tool_result" {
@@ -105,14 +105,14 @@ impl Conversation<'_, '_> {
     /// message.
     fn result(
         &mut self,
-        block: &JsonMembers<'_>,
+        block: &RequestMembers<'_>,
         after: &mut Parts,
         path: &dyn Fn() -> String,
     ) -> Result<(), RequestError> {
         let id = required(block, "tool_use_id", || format!("{}.tool_use_id", path()))?;
         let mut said = Parts::default();
         if let Some(content) = member(block, "content") {
-            if let Some(text) = Text::of(content) {
+            if let Some(text) = content.text() {
                 said.text(&Piece::Source(text));
             } else {
                 let path = || format!("{}.content", path());
@@ -134,13 +134,17 @@ impl Conversation<'_, '_> {
         Ok(())
     }
 
-    fn assistant(&mut self, content: &RawValue, path: &str) -> Result<(), RequestError> {
+    fn assistant(
+        &mut self,
+        content: Json<'_>,
+        path: &dyn Fn() -> String,
+    ) -> Result<(), RequestError> {
         let mut said = AssistantTurn::default();
-        if let Some(text) = Text::of(content) {
+        if let Some(text) = content.text() {
             said.text.extend_from_slice(text.escaped().as_bytes());
         } else {
-            for (at, json) in list(content, &|| path.to_owned(), BLOCKS)?.enumerate() {
-                let path = || format!("{path}[{at}]");
+            for (at, json) in list(content, path, BLOCKS)?.enumerate() {
+                let path = || format!("{}[{at}]", path());
                 let block = object(json, path, "a content block")?;
                 said.block(&block, self.unsupported, &path)?;
             }
@@ -164,7 +168,7 @@ struct AssistantTurn {
 impl AssistantTurn {
     fn block(
         &mut self,
-        block: &JsonMembers<'_>,
+        block: &RequestMembers<'_>,
         unsupported: &mut Unsupported,
         path: &dyn Fn() -> String,
     ) -> Result<(), RequestError> {
@@ -188,12 +192,12 @@ impl AssistantTurn {
 
     fn call(
         &mut self,
-        block: &JsonMembers<'_>,
+        block: &RequestMembers<'_>,
         path: &dyn Fn() -> String,
     ) -> Result<(), RequestError> {
         let id = required(block, "id", || format!("{}.id", path()))?;
         let name = required(block, "name", || format!("{}.name", path()))?;
-        let input = member(block, "input").map_or("{}", RawValue::get);
+        let input = member(block, "input").map_or("{}", Json::get);
         object(input, || format!("{}.input", path()), "an object")?;
         if !self.calls.is_empty() {
             self.calls.push(b',');

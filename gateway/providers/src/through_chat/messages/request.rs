@@ -1,12 +1,12 @@
 //! Translates a request: the body of `POST /v1/messages` in, a chat's out.
 
 use super::{
-    ChatTarget, RequestError, Unsupported,
+    ChatTarget, RequestError, RequestMembers, Unsupported,
     conversation::Conversation,
-    is_true, list, member, object, required, text,
+    is_true, list, member, object, request, required, text,
     tools::{write_choice, write_tools},
 };
-use crate::json_text::{JsonMembers, Str, kind, push_string, set};
+use crate::json_text::push_string;
 use callgate_json::{Body, joined, text as utf8};
 
 /// The members that have a place of their own in a chat.
@@ -25,10 +25,10 @@ const TRANSLATED: [&str; 12] = [
     "tools",
 ];
 
-/// Members that change nothing about what is answered: where and how the provider works.
+/// RequestMembers that change nothing about what is answered: where and how the provider works.
 const INDIFFERENT: [&str; 4] = ["cache_control", "context_management", "service_tier", "speed"];
 
-/// Members that ask for what no chat has, each with a value that asks for nothing.
+/// RequestMembers that ask for what no chat has, each with a value that asks for nothing.
 const UNSUPPORTED: [(&str, &str); 3] =
     [("container", "null"), ("inference_geo", "null"), ("mcp_servers", "[]")];
 
@@ -44,10 +44,8 @@ pub(in super::super) fn chat_request(
     to: &ChatTarget<'_>,
 ) -> Result<Vec<u8>, RequestError> {
     let json = joined(body.render());
-    let mut members = object(utf8(&json), || "body".to_owned(), "a JSON object")?;
-    members.retain(|Str(name), value| {
-        set(Some(value)).is_some() && !to.rules.leaves_out(name.as_bytes())
-    });
+    let mut members = request(utf8(&json))?;
+    members.remove_all(|name| to.rules.leaves_out(name.as_bytes()));
     let mut unsupported =
         Unsupported::new(to.rules.drop_unsupported || is_true(&members, "drop_params"));
     let mut out = Vec::with_capacity(json.len() + json.len() / 8 + 512);
@@ -79,13 +77,13 @@ fn push(out: &mut Vec<u8>, name: &str, json: &[u8]) {
     out.extend_from_slice(json);
 }
 
-fn write_limit(out: &mut Vec<u8>, members: &JsonMembers<'_>) {
+fn write_limit(out: &mut Vec<u8>, members: &RequestMembers<'_>) {
     if let Some(limit) = member(members, "max_tokens") {
         push(out, "max_tokens", limit.get().as_bytes());
     }
 }
 
-fn write_stop(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), RequestError> {
+fn write_stop(out: &mut Vec<u8>, members: &RequestMembers<'_>) -> Result<(), RequestError> {
     let Some(stop) = member(members, "stop_sequences") else { return Ok(()) };
     let path = || "stop_sequences".to_owned();
     if list(stop, &path, "an array of strings")?.next().is_some() {
@@ -95,7 +93,7 @@ fn write_stop(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), Reques
 }
 
 /// Appends `user`, cut to the length that OpenAI takes: the start of an id still tells its holder.
-fn write_user(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), RequestError> {
+fn write_user(out: &mut Vec<u8>, members: &RequestMembers<'_>) -> Result<(), RequestError> {
     let Some(metadata) = member(members, "metadata") else { return Ok(()) };
     let metadata = object(metadata.get(), || "metadata".to_owned(), "an object")?;
     let Some(user) = text(&metadata, "user_id", || "metadata.user_id".to_owned())? else {
@@ -111,7 +109,7 @@ fn write_user(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), Reques
 }
 
 /// Appends `reasoning_effort`: the effort that the client names, or the one of its budget.
-fn write_effort(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), RequestError> {
+fn write_effort(out: &mut Vec<u8>, members: &RequestMembers<'_>) -> Result<(), RequestError> {
     if member(members, "reasoning_effort").is_some() {
         return Ok(());
     }
@@ -134,7 +132,7 @@ fn write_effort(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), Requ
     let tokens: f64 = budget.get().parse().map_err(|_| RequestError::WrongType {
         param: "thinking.budget_tokens".to_owned(),
         expected: "a number",
-        found: kind(budget),
+        found: budget.kind(),
     })?;
     if let Some((_, effort)) = EFFORTS.iter().find(|(from, _)| tokens >= *from) {
         push(out, "reasoning_effort", format!("\"{effort}\"").as_bytes());
@@ -142,15 +140,15 @@ fn write_effort(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), Requ
     Ok(())
 }
 
-fn output_config<'a>(members: &JsonMembers<'a>) -> Result<JsonMembers<'a>, RequestError> {
+fn output_config<'a>(members: &RequestMembers<'a>) -> Result<RequestMembers<'a>, RequestError> {
     match member(members, "output_config") {
         Some(config) => object(config.get(), || "output_config".to_owned(), "an object"),
-        None => Ok(JsonMembers::new()),
+        None => Ok(RequestMembers::default()),
     }
 }
 
 /// Appends `response_format` for an answer by a JSON Schema.
-fn write_format(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), RequestError> {
+fn write_format(out: &mut Vec<u8>, members: &RequestMembers<'_>) -> Result<(), RequestError> {
     let config = output_config(members)?;
     let (format, path) = match member(&config, "format") {
         Some(format) => (format, "output_config.format"),
@@ -180,11 +178,10 @@ fn write_format(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), Requ
 /// provider judges them.
 fn write_others(
     out: &mut Vec<u8>,
-    members: &JsonMembers<'_>,
+    members: &RequestMembers<'_>,
     (to, unsupported): (&ChatTarget<'_>, &mut Unsupported),
 ) {
-    for (Str(name), value) in members {
-        let name = &**name;
+    for (name, value) in members.iter() {
         if TRANSLATED.contains(&name) || INDIFFERENT.contains(&name) {
             continue;
         }

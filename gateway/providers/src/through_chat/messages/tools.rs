@@ -1,13 +1,14 @@
 //! Translates tools and the choice among them.
 
-use super::{RequestError, Unsupported, is_true, list, member, object, required, text};
-use crate::json_text::{JsonMembers, Piece};
-use serde_json::value::RawValue;
+use super::{
+    Json, RequestError, RequestMembers, Unsupported, is_true, list, member, object, required, text,
+};
+use crate::json_text::Piece;
 
 /// Appends `tools`; returns whether there are any.
 pub(super) fn write_tools(
     out: &mut Vec<u8>,
-    tools: Option<&RawValue>,
+    tools: Option<Json<'_>>,
     unsupported: &mut Unsupported,
 ) -> Result<bool, RequestError> {
     let Some(tools) = tools else { return Ok(false) };
@@ -38,7 +39,7 @@ pub(super) fn write_tools(
 
 fn write_tool(
     out: &mut Vec<u8>,
-    tool: &JsonMembers<'_>,
+    tool: &RequestMembers<'_>,
     path: &dyn Fn() -> String,
 ) -> Result<(), RequestError> {
     let name = required(tool, "name", || format!("{}.name", path()))?;
@@ -63,7 +64,7 @@ fn write_tool(
 /// Appends `tool_choice` and `parallel_tool_calls`.
 pub(super) fn write_choice(
     out: &mut Vec<u8>,
-    choice: Option<&RawValue>,
+    choice: Option<Json<'_>>,
 ) -> Result<(), RequestError> {
     let Some(choice) = choice else { return Ok(()) };
     let path = || "tool_choice".to_owned();

@@ -1,25 +1,26 @@
 //! Translates the parts of an item's content.
 
-use super::{RequestError, Unsupported, list, member, object, required, text};
-use crate::json_text::{JsonMembers, Piece, Text};
-use serde_json::value::RawValue;
+use super::{
+    Json, RequestError, RequestMembers, Unsupported, list, member, object, required, text,
+};
+use crate::json_text::Piece;
 
 const EXPECTED: &str = "a string or an array of parts";
 
 /// Appends the texts of a string or of parts, escaped and without quotes.
 pub(super) fn write_texts(
     out: &mut Vec<u8>,
-    content: &RawValue,
+    content: Json<'_>,
     path: &dyn Fn() -> String,
 ) -> Result<(), RequestError> {
-    if let Some(text) = Text::of(content) {
+    if let Some(text) = content.text() {
         out.extend_from_slice(text.escaped().as_bytes());
         return Ok(());
     }
     for (at, json) in list(content, path, EXPECTED)?.enumerate() {
         let path = || format!("{}[{at}]", path());
         let part = object(json, path, "an object with a `type`")?;
-        let name = if part.contains_key("refusal") { "refusal" } else { "text" };
+        let name = if part.has("refusal") { "refusal" } else { "text" };
         match text(&part, name, || format!("{}.{name}", path()))? {
             Some(text) => out.extend_from_slice(text.escaped().as_bytes()),
             None => {
@@ -34,11 +35,11 @@ pub(super) fn write_texts(
 /// Appends the value of a message's `content`.
 pub(super) fn write_parts(
     out: &mut Vec<u8>,
-    content: &RawValue,
+    content: Json<'_>,
     unsupported: &mut Unsupported,
     path: &dyn Fn() -> String,
 ) -> Result<(), RequestError> {
-    if let Some(text) = Text::of(content) {
+    if let Some(text) = content.text() {
         Piece::Source(text).write(out);
         return Ok(());
     }
@@ -62,7 +63,7 @@ pub(super) fn write_parts(
 /// Appends a part; `false` if a chat has none of its kind.
 fn write_part(
     out: &mut Vec<u8>,
-    part: &JsonMembers<'_>,
+    part: &RequestMembers<'_>,
     unsupported: &mut Unsupported,
     path: &dyn Fn() -> String,
 ) -> Result<bool, RequestError> {
@@ -104,7 +105,7 @@ fn write_part(
 
 fn write_file(
     out: &mut Vec<u8>,
-    part: &JsonMembers<'_>,
+    part: &RequestMembers<'_>,
     path: &dyn Fn() -> String,
 ) -> Result<(), RequestError> {
     out.extend_from_slice(b"{\"type\":\"file\",\"file\":{");
@@ -120,7 +121,7 @@ fn write_file(
             Piece::Source(value).write(out);
         }
     }
-    if !part.contains_key("file_data") && !part.contains_key("file_id") {
+    if !part.has("file_data") && !part.has("file_id") {
         let remedy = "send the file as `file_data` or `file_id`";
         return Err(RequestError::NotTaken { param: path(), remedy });
     }

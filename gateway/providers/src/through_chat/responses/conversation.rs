@@ -2,11 +2,11 @@
 //! turn are items of their own here, and one message in a chat.
 
 use super::{
-    RequestError, Unsupported,
+    RequestError, RequestMembers, Unsupported,
     content::{write_parts, write_texts},
     list, member, object, required, text,
 };
-use crate::json_text::{JsonMembers, Piece, Text};
+use crate::json_text::{Piece, Text};
 
 /// The messages of a chat, as they are written.
 pub(super) struct Conversation<'o, 'u> {
@@ -29,7 +29,7 @@ impl Conversation<'_, '_> {
     /// Appends the messages, with commas between them.
     pub(super) fn write(
         out: &mut Vec<u8>,
-        members: &JsonMembers<'_>,
+        members: &RequestMembers<'_>,
         unsupported: &mut Unsupported,
     ) -> Result<(), RequestError> {
         let turn = AssistantTurn::default();
@@ -42,7 +42,7 @@ impl Conversation<'_, '_> {
         let path = || "input".to_owned();
         let input =
             member(members, "input").ok_or_else(|| RequestError::Missing { param: path() })?;
-        if let Some(text) = Text::of(input) {
+        if let Some(text) = input.text() {
             chat.begin("user").extend_from_slice(b",\"content\":");
             Piece::Source(text).write(chat.out);
             chat.out.push(b'}');
@@ -91,7 +91,7 @@ impl Conversation<'_, '_> {
         }
     }
 
-    fn message(&mut self, item: &JsonMembers<'_>, path: &str) -> Result<(), RequestError> {
+    fn message(&mut self, item: &RequestMembers<'_>, path: &str) -> Result<(), RequestError> {
         let role = required(item, "role", || format!("{path}.role"))?;
         let content = member(item, "content")
             .ok_or_else(|| RequestError::Missing { param: format!("{path}.content") })?;
@@ -120,7 +120,7 @@ impl Conversation<'_, '_> {
     }
 
     /// Notes the thoughts before an answer, or their summary if the model keeps them secret.
-    fn thoughts(&mut self, item: &JsonMembers<'_>, path: &str) -> Result<(), RequestError> {
+    fn thoughts(&mut self, item: &RequestMembers<'_>, path: &str) -> Result<(), RequestError> {
         self.end_turn();
         for name in ["content", "summary"] {
             if self.turn.thoughts.is_empty()
@@ -132,7 +132,7 @@ impl Conversation<'_, '_> {
         Ok(())
     }
 
-    fn result(&mut self, item: &JsonMembers<'_>, path: &str) -> Result<(), RequestError> {
+    fn result(&mut self, item: &RequestMembers<'_>, path: &str) -> Result<(), RequestError> {
         self.end_turn();
         let id = required(item, "call_id", || format!("{path}.call_id"))?;
         let out = self.begin("tool");

@@ -1,12 +1,12 @@
 //! Translates a request: the body of `POST /v1/responses` in, a chat's out.
 
 use super::{
-    ChatTarget, RequestError, Unsupported,
+    ChatTarget, RequestError, RequestMembers, Unsupported,
     conversation::Conversation,
-    is_true, member, object, required, text,
+    is_true, member, object, request, required, text,
     tools::{write_choice, write_tools},
 };
-use crate::json_text::{JsonMembers, Piece, Str, push_string, set};
+use crate::json_text::{Piece, push_string};
 use callgate_json::{Body, joined, text as utf8};
 
 /// The members that have a place of their own in a chat.
@@ -24,7 +24,7 @@ const TRANSLATED: [&str; 11] = [
     "tools",
 ];
 
-/// Members that change nothing about what is answered. `store` is among them because the answer
+/// RequestMembers that change nothing about what is answered. `store` is among them because the answer
 /// says that nothing is stored.
 const INDIFFERENT: [&str; 8] = [
     "include",
@@ -37,7 +37,7 @@ const INDIFFERENT: [&str; 8] = [
     "store",
 ];
 
-/// Members that ask for what no chat has, each with a value that asks for nothing.
+/// RequestMembers that ask for what no chat has, each with a value that asks for nothing.
 const UNSUPPORTED: [(&str, &str); 4] = [
     ("background", "false"),
     ("context_management", "[]"),
@@ -45,7 +45,7 @@ const UNSUPPORTED: [(&str, &str); 4] = [
     ("truncation", "\"disabled\""),
 ];
 
-/// Members that stand for a part of the prompt that is stored elsewhere.
+/// RequestMembers that stand for a part of the prompt that is stored elsewhere.
 const STORED: [&str; 3] = ["previous_response_id", "conversation", "prompt"];
 
 /// The chat that a request asks for.
@@ -54,11 +54,9 @@ pub(in super::super) fn chat_request(
     to: &ChatTarget<'_>,
 ) -> Result<Vec<u8>, RequestError> {
     let json = joined(body.render());
-    let mut members = object(utf8(&json), || "body".to_owned(), "a JSON object")?;
-    members.retain(|Str(name), value| {
-        set(Some(value)).is_some() && !to.rules.leaves_out(name.as_bytes())
-    });
-    if let Some(name) = STORED.iter().find(|name| members.contains_key(**name)) {
+    let mut members = request(utf8(&json))?;
+    members.remove_all(|name| to.rules.leaves_out(name.as_bytes()));
+    if let Some(name) = STORED.iter().find(|name| members.has(name)) {
         return Err(RequestError::NotTaken {
             param: (*name).to_owned(),
             remedy: "nothing is stored for it; send the whole conversation in `input`",
@@ -98,7 +96,7 @@ fn push(out: &mut Vec<u8>, name: &str, json: &[u8]) {
     out.extend_from_slice(json);
 }
 
-fn write_effort(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), RequestError> {
+fn write_effort(out: &mut Vec<u8>, members: &RequestMembers<'_>) -> Result<(), RequestError> {
     let Some(reasoning) = member(members, "reasoning") else { return Ok(()) };
     let reasoning = object(reasoning.get(), || "reasoning".to_owned(), "an object")?;
     if let Some(effort) = text(&reasoning, "effort", || "reasoning.effort".to_owned())? {
@@ -108,7 +106,7 @@ fn write_effort(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), Requ
 }
 
 /// Appends `response_format` and `verbosity`.
-fn write_format(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), RequestError> {
+fn write_format(out: &mut Vec<u8>, members: &RequestMembers<'_>) -> Result<(), RequestError> {
     let Some(config) = member(members, "text") else { return Ok(()) };
     let config = object(config.get(), || "text".to_owned(), "an object")?;
     if let Some(verbosity) = text(&config, "verbosity", || "text.verbosity".to_owned())? {
@@ -150,11 +148,10 @@ fn write_format(out: &mut Vec<u8>, members: &JsonMembers<'_>) -> Result<(), Requ
 /// provider judges them.
 fn write_others(
     out: &mut Vec<u8>,
-    members: &JsonMembers<'_>,
+    members: &RequestMembers<'_>,
     (to, unsupported): (&ChatTarget<'_>, &mut Unsupported),
 ) {
-    for (Str(name), value) in members {
-        let name = &**name;
+    for (name, value) in members.iter() {
         if TRANSLATED.contains(&name) || INDIFFERENT.contains(&name) {
             continue;
         }

@@ -1,13 +1,12 @@
 //! Translates tools and the choice among them.
 
-use super::{RequestError, Unsupported, list, member, object, required};
-use crate::json_text::{JsonMembers, Piece, Text};
-use serde_json::value::RawValue;
+use super::{Json, RequestError, RequestMembers, Unsupported, list, member, object, required};
+use crate::json_text::Piece;
 
 /// Appends `tools`; returns whether there are any.
 pub(super) fn write_tools(
     out: &mut Vec<u8>,
-    tools: Option<&RawValue>,
+    tools: Option<Json<'_>>,
     unsupported: &mut Unsupported,
 ) -> Result<bool, RequestError> {
     let Some(tools) = tools else { return Ok(false) };
@@ -38,7 +37,7 @@ pub(super) fn write_tools(
 
 fn write_function(
     out: &mut Vec<u8>,
-    tool: &JsonMembers<'_>,
+    tool: &RequestMembers<'_>,
     path: &dyn Fn() -> String,
 ) -> Result<(), RequestError> {
     out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":");
@@ -58,11 +57,11 @@ fn write_function(
 /// Appends `tool_choice`.
 pub(super) fn write_choice(
     out: &mut Vec<u8>,
-    choice: Option<&RawValue>,
+    choice: Option<Json<'_>>,
     unsupported: &mut Unsupported,
 ) -> Result<(), RequestError> {
     let Some(choice) = choice else { return Ok(()) };
-    if Text::of(choice).is_some() {
+    if choice.text().is_some() {
         out.extend_from_slice(b",\"tool_choice\":");
         out.extend_from_slice(choice.get().as_bytes());
         return Ok(());

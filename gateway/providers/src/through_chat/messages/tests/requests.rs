@@ -235,6 +235,25 @@ fn tools_are_called_and_answer_in_messages_of_their_own() {
 }
 
 #[test]
+fn names_are_the_apis_but_for_those_of_a_tools_input() {
+    let turn = |block: &str| {
+        let block = format!(r#"{{"role":"assistant","content":[{block}]}}"#);
+        let body = format!(r#"{{"model":"m","messages":[{block}]}}"#);
+        let (body, rules) = (Body::parse(body.into()).unwrap(), ParamRules::default());
+        let chat = through_chat::request(KIND, &body, &ChatTarget { rules: &rules, stream: false });
+        chat.map(|_| ()).map_err(|failure| failure.param.clone().unwrap())
+    };
+    let tool = |input: &str| {
+        turn(&format!(r#"{{"type":"tool_use","id":"t","name":"f","input":{input}}}"#))
+    };
+    assert_eq!(tool(r#"{"Content":1,"content":2,"Model":{"Type":1}}"#), Ok(()));
+    let repeated = "messages[0].content[0].input.a".to_owned();
+    assert_eq!(tool(r#"{"a":1,"a":2}"#), Err(repeated));
+    let other_case = "messages[0].content[0].Text".to_owned();
+    assert_eq!(turn(r#"{"type":"text","text":"a","Text":"b"}"#), Err(other_case));
+}
+
+#[test]
 fn what_no_chat_has_is_refused_or_dropped() {
     for (members, named) in [
         (json!({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}), "tools[0]"),
