@@ -10,6 +10,7 @@ mod chat_answer;
 mod completions;
 mod error;
 mod event_stream;
+mod known_members;
 mod messages;
 mod read;
 mod responses;

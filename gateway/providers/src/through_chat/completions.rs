@@ -14,7 +14,8 @@ use super::{
     AnswerFault, ChatTarget,
     error::{RequestError, Unsupported},
     event_stream::ChatEvents,
-    read::{is_true, list, member, object},
+    known_members::KnownMembers,
+    read::{Json, RequestMembers, is_true, list, member, request},
 };
 pub(super) use answer::{CompletionChunks, reply};
 pub(super) use request::chat_request;

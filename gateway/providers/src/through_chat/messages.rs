@@ -18,6 +18,7 @@ use super::{
     chat_answer::{ChatAnswer, ChatUsage, Said, ToolCall, filled},
     error::{RequestError, Unsupported},
     event_stream::ChatEvents,
+    known_members::KnownMembers,
     read::{Json, RequestMembers, is_true, list, member, object, request, required, text},
 };
 pub(super) use reply::reply;

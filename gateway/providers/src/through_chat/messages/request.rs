@@ -1,7 +1,7 @@
 //! Translates a request: the body of `POST /v1/messages` in, a chat's out.
 
 use super::{
-    ChatTarget, RequestError, RequestMembers, Unsupported,
+    ChatTarget, KnownMembers, RequestError, RequestMembers, Unsupported,
     conversation::Conversation,
     is_true, list, member, object, request, required, text,
     tools::{write_choice, write_tools},
@@ -9,28 +9,25 @@ use super::{
 use crate::json_text::push_string;
 use callgate_json::{Body, joined, text as utf8};
 
-/// The members that have a place of their own in a chat.
-const TRANSLATED: [&str; 12] = [
-    "max_tokens",
-    "messages",
-    "metadata",
-    "model",
-    "output_config",
-    "output_format",
-    "stop_sequences",
-    "stream",
-    "system",
-    "thinking",
-    "tool_choice",
-    "tools",
-];
-
-/// RequestMembers that change nothing about what is answered: where and how the provider works.
-const INDIFFERENT: [&str; 4] = ["cache_control", "context_management", "service_tier", "speed"];
-
-/// RequestMembers that ask for what no chat has, each with a value that asks for nothing.
-const UNSUPPORTED: [(&str, &str); 3] =
-    [("container", "null"), ("inference_geo", "null"), ("mcp_servers", "[]")];
+/// The members that are not simply copied.
+const KNOWN: KnownMembers = KnownMembers {
+    translated: &[
+        "max_tokens",
+        "messages",
+        "metadata",
+        "model",
+        "output_config",
+        "output_format",
+        "stop_sequences",
+        "stream",
+        "system",
+        "thinking",
+        "tool_choice",
+        "tools",
+    ],
+    indifferent: &["cache_control", "context_management", "service_tier", "speed"],
+    unsupported: &[("container", "null"), ("inference_geo", "null"), ("mcp_servers", "[]")],
+};
 
 /// From these budgets on, thoughts are a middling and a high effort.
 const EFFORTS: [(f64, &str); 3] = [(10_000.0, "high"), (5_000.0, "medium"), (0.0, "low")];
@@ -63,7 +60,7 @@ pub(in super::super) fn chat_request(
     if to.stream {
         out.extend_from_slice(b",\"stream\":true");
     }
-    write_others(&mut out, &members, (to, &mut unsupported));
+    KNOWN.write_others(&mut out, &members, (to, &mut unsupported));
     unsupported.judge()?;
     out.push(b'}');
     Ok(out)
@@ -172,29 +169,4 @@ fn write_format(out: &mut Vec<u8>, members: &RequestMembers<'_>) -> Result<(), R
     out.extend_from_slice(schema.get().as_bytes());
     out.extend_from_slice(b"}}");
     Ok(())
-}
-
-/// Appends the members that are the same in a chat, and those that the gateway does not know: the
-/// provider judges them.
-fn write_others(
-    out: &mut Vec<u8>,
-    members: &RequestMembers<'_>,
-    (to, unsupported): (&ChatTarget<'_>, &mut Unsupported),
-) {
-    for (name, value) in members.iter() {
-        if TRANSLATED.contains(&name) || INDIFFERENT.contains(&name) {
-            continue;
-        }
-        let known = UNSUPPORTED.iter().find(|(known, _)| *known == name);
-        match known.filter(|_| !to.rules.allows(name)) {
-            Some((_, nothing)) if value.get() == *nothing => {}
-            Some(_) => unsupported.note(name),
-            None => {
-                out.push(b',');
-                push_string(out, name);
-                out.push(b':');
-                out.extend_from_slice(value.get().as_bytes());
-            }
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Translates a request: the body of `POST /v1/responses` in, a chat's out.
 
 use super::{
-    ChatTarget, RequestError, RequestMembers, Unsupported,
+    ChatTarget, KnownMembers, RequestError, RequestMembers, Unsupported,
     conversation::Conversation,
     is_true, member, object, request, required, text,
     tools::{write_choice, write_tools},
@@ -9,41 +9,39 @@ use super::{
 use crate::json_text::{Piece, push_string};
 use callgate_json::{Body, joined, text as utf8};
 
-/// The members that have a place of their own in a chat.
-const TRANSLATED: [&str; 11] = [
-    "input",
-    "instructions",
-    "max_output_tokens",
-    "model",
-    "parallel_tool_calls",
-    "reasoning",
-    "stream",
-    "stream_options",
-    "text",
-    "tool_choice",
-    "tools",
-];
-
-/// RequestMembers that change nothing about what is answered. `store` is among them because the answer
-/// says that nothing is stored.
-const INDIFFERENT: [&str; 8] = [
-    "include",
-    "max_tool_calls",
-    "metadata",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "service_tier",
-    "store",
-];
-
-/// RequestMembers that ask for what no chat has, each with a value that asks for nothing.
-const UNSUPPORTED: [(&str, &str); 4] = [
-    ("background", "false"),
-    ("context_management", "[]"),
-    ("top_logprobs", "0"),
-    ("truncation", "\"disabled\""),
-];
+/// The members that are not simply copied. `store` is indifferent because the answer says that
+/// nothing is stored.
+const KNOWN: KnownMembers = KnownMembers {
+    translated: &[
+        "input",
+        "instructions",
+        "max_output_tokens",
+        "model",
+        "parallel_tool_calls",
+        "reasoning",
+        "stream",
+        "stream_options",
+        "text",
+        "tool_choice",
+        "tools",
+    ],
+    indifferent: &[
+        "include",
+        "max_tool_calls",
+        "metadata",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "store",
+    ],
+    unsupported: &[
+        ("background", "false"),
+        ("context_management", "[]"),
+        ("top_logprobs", "0"),
+        ("truncation", "\"disabled\""),
+    ],
+};
 
 /// RequestMembers that stand for a part of the prompt that is stored elsewhere.
 const STORED: [&str; 3] = ["previous_response_id", "conversation", "prompt"];
@@ -82,7 +80,7 @@ pub(in super::super) fn chat_request(
     if to.stream {
         out.extend_from_slice(b",\"stream\":true");
     }
-    write_others(&mut out, &members, (to, &mut unsupported));
+    KNOWN.write_others(&mut out, &members, (to, &mut unsupported));
     unsupported.judge()?;
     out.push(b'}');
     Ok(out)
@@ -142,29 +140,4 @@ fn write_format(out: &mut Vec<u8>, members: &RequestMembers<'_>) -> Result<(), R
         }
     }
     Ok(())
-}
-
-/// Appends the members that are the same in a chat, and those that the gateway does not know: the
-/// provider judges them.
-fn write_others(
-    out: &mut Vec<u8>,
-    members: &RequestMembers<'_>,
-    (to, unsupported): (&ChatTarget<'_>, &mut Unsupported),
-) {
-    for (name, value) in members.iter() {
-        if TRANSLATED.contains(&name) || INDIFFERENT.contains(&name) {
-            continue;
-        }
-        let known = UNSUPPORTED.iter().find(|(known, _)| *known == name);
-        match known.filter(|_| !to.rules.allows(name)) {
-            Some((_, nothing)) if value.get() == *nothing => {}
-            Some(_) => unsupported.note(name),
-            None => {
-                out.push(b',');
-                push_string(out, name);
-                out.push(b':');
-                out.extend_from_slice(value.get().as_bytes());
-            }
-        }
-    }
 }
