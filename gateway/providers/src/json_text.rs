@@ -116,6 +116,14 @@ impl Piece<'_> {
         }
     }
 
+    /// The text as its JSON spells it.
+    pub(crate) fn text(&self) -> Text<'_> {
+        match self {
+            Self::Source(text) => *text,
+            Self::Made(json) => Text(std::str::from_utf8(json).unwrap_or(r#""""#)),
+        }
+    }
+
     /// The JSON string.
     pub(crate) fn json(&self) -> &[u8] {
         match self {

@@ -1,7 +1,7 @@
 //! A chat's answer as it is read: whole, or a chunk of its stream, which have the same members.
 
 use super::AnswerFault;
-use crate::json_text::{Str, Text, elements, problem, set};
+use crate::json_text::{Piece, Str, Text, elements, problem, set};
 use callgate_json::slices;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,7 +14,8 @@ pub(super) struct ChatAnswer<'a> {
     pub(super) model: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) choices: Option<Vec<Choice<'a>>>,
-    pub(super) usage: Option<ChatUsage>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,7 +71,19 @@ pub(super) struct Function<'a> {
     #[serde(borrow)]
     pub(super) name: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) arguments: Option<&'a RawValue>,
+    arguments: Option<&'a RawValue>,
+}
+
+impl<'a> Function<'a> {
+    /// The arguments, or a piece of them, unless they are empty. Some servers send the object
+    /// itself in place of its text.
+    pub(super) fn arguments(self) -> Option<Piece<'a>> {
+        let value = self.arguments?;
+        match value.get().starts_with('{') {
+            true => Some(Piece::of(value.get().to_owned())),
+            false => filled(value).map(Piece::Source),
+        }
+    }
 }
 
 /// The tokens of a chat, with the parts of which other APIs count.
@@ -116,6 +129,11 @@ impl<'a> ChatAnswer<'a> {
         serde_json::from_slice(json).map_err(|error| {
             AnswerFault::Malformed(format!("its completion cannot be read: {}", problem(&error)))
         })
+    }
+
+    /// The tokens, if they are counted in a form that can be read.
+    pub(super) fn usage(&self) -> Option<ChatUsage> {
+        serde_json::from_str(set(self.usage)?.get()).ok()
     }
 
     /// The first choice: other APIs have no more.

@@ -15,7 +15,7 @@ mod tools;
 
 use super::{
     AnswerFault, ChatTarget, Echo,
-    chat_answer::{ChatAnswer, ChatUsage, Said, ToolCall, filled},
+    chat_answer::{ChatAnswer, ChatUsage, Function, Said, ToolCall, filled},
     error::{RequestError, Unsupported},
     event_stream::ChatEvents,
     known_members::KnownMembers,

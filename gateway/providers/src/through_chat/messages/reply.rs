@@ -1,7 +1,7 @@
 //! Translates a whole answer: a `chat.completion` in, a message out.
 
 use super::{
-    AnswerFault, ChatAnswer, Echo, Said, ToolCall,
+    AnswerFault, ChatAnswer, Echo, Function, Said, ToolCall,
     end::{stop_reason, write_usage},
     filled,
 };
@@ -33,7 +33,7 @@ pub(in super::super) fn reply(completion: &[u8], echo: &Echo) -> Result<Vec<u8>,
     out.extend_from_slice(b"],\"stop_reason\":");
     out.extend_from_slice(reason.as_bytes());
     out.extend_from_slice(b",\"stop_sequence\":null,");
-    write_usage(&mut out, &answer.usage.unwrap_or_default());
+    write_usage(&mut out, &answer.usage().unwrap_or_default());
     out.push(b'}');
     Ok(out)
 }
@@ -120,8 +120,8 @@ impl Blocks<'_> {
         (is_cut, echo): (bool, &Echo),
     ) -> Result<(), AnswerFault> {
         let function = call.function;
-        let arguments = function.and_then(|function| function.arguments);
-        let arguments = arguments.and_then(Text::of).map(Text::decode_lossy).unwrap_or_default();
+        let arguments = function.and_then(Function::arguments);
+        let arguments = arguments.as_ref().map(|it| it.text().decode_lossy()).unwrap_or_default();
         let input = match arguments.trim() {
             "" => "{}",
             input => input,

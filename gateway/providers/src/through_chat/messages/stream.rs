@@ -1,7 +1,7 @@
 //! Translates a stream: a chat's chunks in, Anthropic's events out.
 
 use super::{
-    AnswerFault, ChatAnswer, ChatEvents, ChatUsage, Echo, Said, ToolCall,
+    AnswerFault, ChatAnswer, ChatEvents, ChatUsage, Echo, Function, Said, ToolCall,
     end::{stop_reason, write_usage},
     filled,
     reply::{nameless, write_head, write_id},
@@ -37,7 +37,7 @@ enum OpenBlock {
 impl ChatEvents for MessageEvents {
     fn chunk(&mut self, json: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
         let answer = ChatAnswer::read(json)?;
-        self.usage = answer.usage.unwrap_or(self.usage);
+        self.usage = answer.usage().unwrap_or(self.usage);
         self.begin(&answer, out);
         let Some(choice) = answer.first() else { return Ok(()) };
         if let Some(said) = choice.said() {
@@ -151,7 +151,7 @@ impl MessageEvents {
         let number = call.index.unwrap_or(at as u64);
         let id = call.id.and_then(filled).map(Text::escaped);
         let function = call.function;
-        let arguments = function.and_then(|function| function.arguments).and_then(filled);
+        let arguments = function.and_then(Function::arguments);
         let goes_on = matches!(&self.open, Some(OpenBlock::Call(open, known))
             if *open == number && (id.is_none() || id == known.as_deref()));
         if !goes_on {
@@ -174,7 +174,7 @@ impl MessageEvents {
             self.open = Some(OpenBlock::Call(number, id.map(str::to_owned)));
         }
         if let Some(arguments) = arguments {
-            self.delta("input_json_delta", "partial_json", &Piece::Source(arguments), out);
+            self.delta("input_json_delta", "partial_json", &arguments, out);
         }
         Ok(())
     }

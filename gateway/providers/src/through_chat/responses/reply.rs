@@ -1,7 +1,7 @@
 //! Translates a whole answer: a `chat.completion` in, a response out.
 
 use super::{
-    AnswerFault, ChatAnswer, Echo, Said, ToolCall, filled,
+    AnswerFault, ChatAnswer, Echo, Function, Said, ToolCall, filled,
     output::{ItemKind, OutputItem, ResponseHead, ResponseStatus},
 };
 use crate::json_text::{Piece, Text, push_string};
@@ -26,7 +26,7 @@ pub(in super::super) fn reply(
         item.write(&mut output, status);
     }
     let mut out = Vec::with_capacity(output.len() + echoed.len() + 512);
-    head(&answer, echo, echoed).write(&mut out, status, &output, answer.usage.as_ref());
+    head(&answer, echo, echoed).write(&mut out, status, &output, answer.usage().as_ref());
     Ok(out)
 }
 
@@ -56,8 +56,8 @@ fn items(said: &Said<'_>, echo: &Echo) -> Result<Vec<OutputItem>, AnswerFault> {
         add(ItemKind::Refusal, &mut [refusal].into_iter());
     }
     for (at, call) in said.tool_calls.iter().flatten().enumerate() {
-        let arguments = call.function.and_then(|function| function.arguments).and_then(filled);
-        add(call_kind(call, at, echo)?, &mut arguments.into_iter());
+        let arguments = call.function.and_then(Function::arguments);
+        add(call_kind(call, at, echo)?, &mut arguments.iter().map(Piece::text));
     }
     Ok(items)
 }

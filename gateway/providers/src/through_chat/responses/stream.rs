@@ -1,7 +1,7 @@
 //! Translates a stream: a chat's chunks in, the events of a response out.
 
 use super::{
-    AnswerFault, ChatAnswer, ChatEvents, ChatUsage, Echo, Said, ToolCall, filled,
+    AnswerFault, ChatAnswer, ChatEvents, ChatUsage, Echo, Function, Said, ToolCall, filled,
     output::{ItemKind, OutputItem, ResponseHead, ResponseStatus},
     reply::{call_kind, head},
 };
@@ -60,7 +60,7 @@ const fn names(kind: &ItemKind) -> [&'static str; 4] {
 impl ChatEvents for ResponseEvents {
     fn chunk(&mut self, json: &[u8], out: &mut dyn ChunkSink) -> Result<(), AnswerFault> {
         let answer = ChatAnswer::read(json)?;
-        self.usage = answer.usage.or(self.usage);
+        self.usage = answer.usage().or(self.usage);
         self.begin(&answer, out);
         let Some(choice) = answer.first() else { return Ok(()) };
         if let Some(said) = choice.said() {
@@ -166,7 +166,7 @@ impl ResponseEvents {
         let asked = call.index.unwrap_or(at as u64);
         let id = call.id.filter(|id| filled(id).is_some()).map(RawValue::get);
         let function = call.function;
-        let arguments = function.and_then(|function| function.arguments).and_then(filled);
+        let arguments = function.and_then(Function::arguments);
         let goes_on = self.open.as_ref().is_some_and(|open| {
             matches!(&open.kind, ItemKind::Call { number, call_id, .. }
                 if *number == asked && id.is_none_or(|id| id == call_id))
@@ -184,7 +184,7 @@ impl ResponseEvents {
             self.start_item(kind, out);
         }
         if let Some(arguments) = arguments {
-            self.add(arguments, out);
+            self.add(arguments.text(), out);
         }
         Ok(())
     }

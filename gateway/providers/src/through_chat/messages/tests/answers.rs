@@ -86,6 +86,13 @@ fn a_completion_becomes_a_message() {
                 "cache_read_input_tokens": 3, "output_tokens": 4}});
         assert_eq!(made, expected);
     }
+    // Some servers send the object in place of its text, and odd counts.
+    let object = json!({"id": "t", "function": {"name": "f", "arguments": {"a": "\"b\""}}});
+    let mut odd = completion(json!({"tool_calls": [object]}), "tool_calls");
+    odd["usage"] = json!({"prompt_tokens": 1.5});
+    let made = reply(&odd).unwrap();
+    assert_eq!(made["content"][0]["input"], json!({"a": "\"b\""}));
+    assert_eq!(made["usage"]["input_tokens"], 0);
     let broken = json!({"tool_calls": [call("t1", "{\"a\": ")]});
     let fault = reply(&completion(broken, "tool_calls")).unwrap_err();
     assert!(matches!(fault, AnswerFault::Malformed(_)), "{fault:?}");
@@ -198,6 +205,17 @@ fn chunks_become_events_however_they_are_divided() {
     for size in 1..80 {
         assert_eq!(streamed(&chunks, size), (whole.clone(), None), "{size}");
     }
+}
+
+#[test]
+fn arguments_that_are_an_object_become_text() {
+    let call = json!({"id": "t1", "function": {"name": "f", "arguments": {"a": "\"b\""}}});
+    let mut chunks = vec![delta(json!({"role": "assistant", "tool_calls": [call]}))];
+    chunks.extend(finish("tool_calls"));
+    let (events, fault) = streamed(&chunks, 11);
+    assert_eq!(fault, None);
+    let mut pieces = events.iter().filter_map(|(_, json)| json["delta"]["partial_json"].as_str());
+    assert_eq!(pieces.next(), Some(r#"{"a":"\"b\""}"#));
 }
 
 #[test]

@@ -92,6 +92,9 @@ fn a_completion_becomes_a_response() {
             "output_tokens": 4, "output_tokens_details": {"reasoning_tokens": 2}, "total_tokens": 14});
         assert_eq!(made["usage"], usage);
     }
+    let object = json!({"id": "c", "function": {"name": "f", "arguments": {"a": "\"b\""}}});
+    let made = reply(&completion(json!({"tool_calls": [object]}), "tool_calls")).unwrap();
+    assert_eq!(made["output"][0]["arguments"], r#"{"a":"\"b\""}"#);
     let nameless = json!({"tool_calls": [{"id": "c", "function": {"arguments": "{}"}}]});
     let fault = reply(&completion(nameless, "tool_calls")).unwrap_err();
     assert!(matches!(fault, AnswerFault::Malformed(_)), "{fault:?}");
