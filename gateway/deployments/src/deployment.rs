@@ -110,6 +110,10 @@ impl Deployment {
     #[must_use]
     pub fn sent_as(&self, kind: CallKind) -> Option<CallKind> {
         let kinds = self.provider.kinds;
+        // Most calls are chats.
+        if kind == CallKind::Chat && kinds.has(kind) {
+            return Some(kind);
+        }
         let is_named = self.model_info.get("mode").is_some_and(|mode| *mode == *kind.mode());
         let is_mocked = self.mock_response.is_some();
         let is_own = is_named || kinds.has(kind);

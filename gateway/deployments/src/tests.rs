@@ -409,3 +409,37 @@ fn nothing_secret_is_printed() {
     );
     assert!(!format!("{:?}", problems.unwrap_err()).contains("topsecret"));
 }
+
+#[test]
+fn what_a_provider_does_not_serve_becomes_a_chat_where_that_can_answer() {
+    use callgate_providers::CallKind::{Chat, CountTokens, Embeddings, Messages, Responses};
+    let text = "model_list:
+- {model_name: gpt, litellm_params: {model: openai/x, api_key: k}}
+- {model_name: claude, litellm_params: {model: anthropic/x, api_key: k}}
+- {model_name: any, litellm_params: {model: hosted_vllm/x, api_base: 'http://h/v1'}}
+- {model_name: told, litellm_params: {model: hosted_vllm/x, api_base: 'http://h/v1'},
+   model_info: {mode: responses}}
+- {model_name: mock, litellm_params: {model: anthropic/x, api_key: k, mock_response: hi}}
+";
+    let deployments = build(text);
+    for (name, asked, expected) in [
+        ("gpt", Chat, Some(Chat)),
+        ("gpt", Responses, Some(Responses)),
+        ("gpt", Messages, Some(Chat)),
+        ("gpt", CountTokens, None),
+        ("claude", Messages, Some(Messages)),
+        ("claude", CountTokens, Some(CountTokens)),
+        ("claude", Responses, Some(Chat)),
+        ("claude", Embeddings, None),
+        ("any", Messages, Some(Chat)),
+        ("any", Responses, Some(Chat)),
+        ("any", Embeddings, Some(Embeddings)),
+        ("told", Responses, Some(Responses)),
+        ("told", Messages, Some(Chat)),
+        ("mock", Messages, Some(Chat)),
+        ("mock", CountTokens, None),
+    ] {
+        let chosen = deployments.resolve(name).unwrap().choose(None).unwrap();
+        assert_eq!(chosen.deployment.sent_as(asked), expected, "{name} {asked:?}");
+    }
+}
