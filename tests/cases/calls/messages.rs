@@ -410,3 +410,31 @@ async fn an_upstreams_error_amid_a_stream_has_anthropics_form() {
         assert_eq!(error, json!({"type": "error", "error": {"type": kind, "message": "words"}}));
     }
 }
+
+/// What a guardrail masks stays masked, wherever the client's API has it.
+#[tokio::test]
+async fn a_guardrail_masks_every_text_before_it_becomes_a_chat() {
+    let upstream = upstream(Answer::default()).await;
+    let guard = json!([{"name": "guardrail", "settings":
+        {"rules": [{"preset": "email", "action": "mask", "on": ["prompt"]}]}}]);
+    let gateway = Gateway::with_config(with_callbacks(&models(&upstream), &guard)).start().await;
+    let mail = "write to jo@example.org";
+    let block = json!([{"type": "text", "text": mail}]);
+    let messages = json!({"model": "gpt", "max_tokens": 9, "system": block, "messages": [
+        {"role": "user", "content": mail},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": mail, "signature": "s"},
+            {"type": "tool_use", "id": "t", "name": "f", "input": {"to": mail}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": block}]}]});
+    let responses = json!({"model": "vllm", "instructions": mail, "input": [
+        {"role": "user", "content": [{"type": "input_text", "text": mail}]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": mail}]});
+    for (path, asked) in [("/v1/messages", messages), ("/v1/responses", responses)] {
+        let request = gateway.client().request("POST", path).json(asked);
+        let _ = request.send().await.expect_status(200);
+        let sent = upstream.requests().pop().unwrap();
+        let sent = String::from_utf8_lossy(&sent.body).into_owned();
+        assert!(!sent.contains("jo@example.org") && sent.contains("write to"), "{path}: {sent}");
+    }
+}
