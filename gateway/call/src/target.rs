@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use std::{borrow::Cow, sync::Arc};
 
 /// The changes that callbacks want in the planned route.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RouteEdit {
     /// A provider's label.
     pub(super) label: Option<Arc<str>>,
@@ -19,11 +19,22 @@ pub(crate) struct RouteEdit {
     trusted: bool,
 }
 
+/// No callback changes the route, as in most calls.
+static UNCHANGED: RouteEdit =
+    RouteEdit { label: None, model: None, api_base: None, api_key: None, trusted: false };
+
+impl Default for RouteEdit {
+    fn default() -> Self {
+        UNCHANGED.clone()
+    }
+}
+
 /// A deployment with a callback's changes applied.
 #[derive(Debug, Clone)]
 pub struct Target {
     chosen: Chosen,
-    edit: RouteEdit,
+    /// Shared, because a target is cloned and moved often.
+    edit: Option<Arc<RouteEdit>>,
     /// Whether the model name's group in the config serves it, and not a provider directly.
     of_group: bool,
     /// The public name, if the call used another one: an alias or a raw name.
@@ -81,7 +92,12 @@ impl Target {
             Some(_) if label.is_some() => from_provider().or_else(from_group)?,
             _ => from_group().or_else(from_provider)?,
         };
-        Some(Self { chosen, edit: edit.clone(), of_group, public_name })
+        let edit = (*edit != UNCHANGED).then(|| Arc::new(edit.clone()));
+        Some(Self { chosen, edit, of_group, public_name })
+    }
+
+    fn edit(&self) -> &RouteEdit {
+        self.edit.as_deref().unwrap_or(&UNCHANGED)
     }
 
     /// The public name of the target, if it differs from the call's model name.
@@ -100,12 +116,12 @@ impl Target {
     }
 
     pub fn upstream_model(&self) -> &Arc<str> {
-        self.edit.model.as_ref().unwrap_or_else(|| self.chosen.upstream_model())
+        self.edit().model.as_ref().unwrap_or_else(|| self.chosen.upstream_model())
     }
 
     /// The base URL; empty if the config's variable for it is not set.
     pub fn api_base(&self) -> &str {
-        match (&self.edit.api_base, &self.chosen.deployment.api_base) {
+        match (&self.edit().api_base, &self.chosen.deployment.api_base) {
             (Some(base), _) | (None, Setting::Set(base)) => base,
             _ => "",
         }
@@ -113,14 +129,14 @@ impl Target {
 
     /// The base that a callback set, if any.
     pub fn callback_base(&self) -> Option<&str> {
-        self.edit.api_base.as_deref()
+        self.edit().api_base.as_deref()
     }
 
     /// Whether a callback chose another server than the deployment's. Such a server gets none of
     /// the deployment's secrets from the config, unless the operator grants it.
     pub fn is_foreign(&self) -> bool {
-        let Some(base) = &self.edit.api_base else { return false };
-        if self.edit.trusted {
+        let Some(base) = &self.edit().api_base else { return false };
+        if self.edit().trusted {
             return false;
         }
         let own = self.chosen.deployment.api_base.set();
@@ -129,7 +145,7 @@ impl Target {
 
     /// The key to send, if the upstream gets one.
     pub fn api_key(&self) -> Option<&Secret> {
-        if let Some(key) = &self.edit.api_key {
+        if let Some(key) = &self.edit().api_key {
             return Some(key);
         }
         if self.is_foreign() {
@@ -141,7 +157,7 @@ impl Target {
     /// Where the token comes from that the upstream gets in place of a key.
     pub fn token_source(&self) -> Option<&Arc<TokenSource>> {
         let source = self.chosen.deployment.token_source.as_ref()?;
-        (self.edit.api_key.is_none() && !self.is_foreign()).then_some(source)
+        (self.edit().api_key.is_none() && !self.is_foreign()).then_some(source)
     }
 
     /// `OpenAI-Organization`, if the upstream gets one.
@@ -169,15 +185,15 @@ impl Target {
 
     /// The key that a callback set, if any.
     pub fn callback_key(&self) -> Option<&Secret> {
-        self.edit.api_key.as_ref()
+        self.edit().api_key.as_ref()
     }
 
     /// The first variable that is required and not set, unless a callback replaced its value.
     pub fn unset_variable(&self) -> Option<&str> {
         let deployment = &self.chosen.deployment;
-        let base = self.edit.api_base.is_none().then(|| deployment.api_base.unset()).flatten();
+        let base = self.edit().api_base.is_none().then(|| deployment.api_base.unset()).flatten();
         let foreign = self.is_foreign();
-        let own_way = foreign || self.edit.api_key.is_some();
+        let own_way = foreign || self.edit().api_key.is_some();
         let key = (!own_way).then(|| deployment.api_key.unset()).flatten();
         let beside = || deployment.first_unset_beside_route().filter(|_| !foreign);
         base.or(key).or_else(beside).map(|unset| &*unset.variable)

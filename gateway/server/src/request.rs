@@ -207,8 +207,8 @@ fn check_size(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 fn refuse_loop(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
-    let hops = || hops(headers);
-    if hops().any(|hop| hop == &*app.hop) || depth(app, headers) > limits::DEPTH {
+    let returns = || hops(headers).any(|hop| hop == &*app.hop);
+    if headers.contains_key(HOP) && (returns() || depth(app, headers) > limits::DEPTH) {
         return Err(Failure::loop_detected());
     }
     Ok(())
@@ -222,6 +222,9 @@ fn hops(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 /// How many calls that callbacks made have led to this request: 0, unless a callback of this
 /// process sent it.
 pub(super) fn depth(app: &App, headers: &HeaderMap) -> u32 {
+    if !headers.contains_key(HOP) {
+        return 0;
+    }
     let own = |hop: &str| hop.strip_prefix(&*app.hop)?.strip_prefix('/')?.parse().ok();
     hops(headers).filter_map(own).max().unwrap_or_default()
 }
