@@ -58,6 +58,32 @@ async fn calls_have_the_token_of_the_file_and_copilots_headers() {
     assert!(!log.contains("000001"), "{log}");
 }
 
+/// An editor's login replaces the file while the gateway runs.
+#[tokio::test]
+async fn a_new_token_is_used_once_its_file_is_watched() {
+    let upstream = upstream(Answer::default()).await;
+    let mut config = config(&[entry("copilot", &upstream.ollama_base())]);
+    config["callgate"] = json!({"watch": true});
+    let setup = Gateway::with_config(config);
+    let tokens = setup.config_path().with_file_name("tokens");
+    let gateway = setup
+        .file("tokens/access-token", "ghu_file000001\n")
+        .env("GITHUB_COPILOT_TOKEN_DIR", &tokens.display().to_string())
+        .start()
+        .await;
+    let _ = gateway.client().chat("copilot").send().await.expect_status(200);
+    let beside = tokens.join("new");
+    std::fs::write(&beside, "ghu_file000002\n").unwrap();
+    std::fs::rename(&beside, tokens.join("access-token")).unwrap();
+    gateway.log().containing("\"by\":\"callgate.watch\"").await;
+    let _ = gateway.client().chat("copilot").send().await.expect_status(200);
+    let sent = upstream.requests();
+    let keys: Vec<_> = sent.iter().map(|it| it.header("authorization").unwrap()).collect();
+    assert_eq!(keys, ["Bearer ghu_file000001", "Bearer ghu_file000002"]);
+    let log = gateway.stop().await;
+    assert!(!log.contains("00000"), "{log}");
+}
+
 #[tokio::test]
 async fn without_the_file_the_entry_says_what_is_missing() {
     let upstream = upstream(Answer::default()).await;
