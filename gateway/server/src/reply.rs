@@ -13,7 +13,7 @@ use crate::app::App;
 use bytes::Bytes;
 use callgate_callbacks::offload::offload;
 use callgate_failure::{Failure, Form};
-use callgate_json::{LARGE, joined};
+use callgate_json::{BodyError, LARGE, joined};
 use callgate_providers::{
     AnswerFault, CallKind, Translated, Usage, error_text::is_page, reasoning_in_text,
     stream_as_completion::CompletionFromStream, through_chat,
@@ -117,6 +117,9 @@ fn translate_other(body: Whole, status: u16, sent: &Sent) -> Result<Translated, 
         Whole::Empty => Err(AnswerFault::Malformed("an empty body".to_owned())),
         Whole::Other(_, body) if is_page(&body) => {
             return Err(upstream_failure::no_json(status, &body, sent));
+        }
+        Whole::Other(BodyError::NotJson(error), _) if error.is_cut() => {
+            Err(AnswerFault::Incomplete("its JSON ends too soon".to_owned()))
         }
         Whole::Other(error, _) => Err(AnswerFault::Malformed(error.to_string())),
     };

@@ -228,6 +228,21 @@ async fn a_stream_that_fails_ends_in_an_event_that_its_clients_read() {
     }
 }
 
+/// As for chats: an answer that was cut is the upstream's failure, and not one of another form.
+#[tokio::test]
+async fn an_answer_that_ends_too_soon_is_incomplete() {
+    let upstream = upstream(Answer::default()).await;
+    let gateway = Gateway::with_config(config(&models(&upstream))).start().await;
+    for (path, _, model) in STREAMED {
+        upstream.push(Answer::fixed(200, "application/json", "{\"choices\": [{\"text\": \"a"));
+        let cut = ask(&gateway, path, model).send().await.expect_status(502).text();
+        assert!(
+            cut.contains("the upstream's answer is incomplete: its JSON ends too soon"),
+            "{cut}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_a_provider_does_not_serve_is_refused() {
     let upstream = upstream(Answer::default()).await;
