@@ -73,6 +73,14 @@ impl RouteEdit {
 }
 
 impl Target {
+    /// This deployment, as its group would choose it.
+    #[must_use]
+    pub fn of(deployment: Arc<Deployment>) -> Self {
+        let upstream_model = Arc::clone(&deployment.upstream_model);
+        let chosen = Chosen::with_model(deployment, upstream_model);
+        Self { chosen, edit: None, of_group: true, public_name: None }
+    }
+
     /// Chooses for `model`: the config's group, limited to the callback's provider if there is one;
     /// if the group has none of that provider, the provider itself with the same model name.
     pub(super) fn plan(deployments: &Deployments, model: &str, edit: &RouteEdit) -> Option<Self> {

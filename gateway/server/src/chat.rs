@@ -121,7 +121,7 @@ fn path(uri: &Uri) -> Cow<'static, str> {
 }
 
 /// How an attempt succeeded.
-enum Attempted {
+pub(super) enum Attempted {
     /// A JSON reply, with the headers that come from its deployment; the end hooks come next.
     Json(Bytes, HeaderMap),
     /// An answer of another kind.
@@ -162,7 +162,7 @@ fn answered<'a>(
 
 /// Sends the request and returns the whole reply. Not an `async fn`, as [`answer`].
 #[expect(clippy::manual_async_fn, reason = "the future of an `async fn` is larger")]
-fn json<'a>(
+pub(super) fn json<'a>(
     (app, timer, record): (&'a App, &'a ConnectionTimer, &'a mut Record),
     Attempt { sent, outgoing, form, lines }: Attempt,
 ) -> impl Future<Output = Result<Attempted, Failure>> + 'a {

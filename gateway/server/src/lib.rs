@@ -39,6 +39,7 @@ mod flight;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod health;
+mod health_check;
 mod host;
 mod inflight;
 mod keyring;
@@ -293,7 +294,7 @@ async fn respond(
         Route::Models => Box::pin(models::list(app, holder)).await?,
         Route::Model(name) => Box::pin(models::one(app, holder, name)).await?,
         Route::ModelInfo => Box::pin(model_info::list(app, holder, head.uri.query())).await?,
-        Route::Health => Box::pin(model_info::health(app, holder)).await?,
+        Route::Health => Box::pin(model_info::health(app, holder, head.uri.query())).await?,
         Route::Callbacks => callbacks::list(app),
         Route::ActiveCallbacks => callbacks::active(app),
         Route::Alive => health::alive(),

@@ -1,7 +1,12 @@
 //! `GET /model/info` and `GET /health`: the entries of `model_list` as LiteLLM shows them, without
-//! keys, bases and headers. No model is asked.
+//! keys, bases and headers. No model is asked unless the client says so.
 
-use super::{models, respond::json};
+use super::{
+    health_check::{self, HealthAnswer},
+    models,
+    respond::json,
+    route::decoded,
+};
 use crate::app::App;
 use axum::{http::StatusCode, response::Response};
 use callgate_call::KeyHolder;
@@ -18,35 +23,58 @@ pub(super) async fn list(
     holder: Option<&KeyHolder>,
     query: Option<&str>,
 ) -> Result<Response, Failure> {
-    let wanted = query.and_then(|query| {
-        query.split('&').find_map(|param| param.strip_prefix("litellm_model_id="))
-    });
+    let wanted = named(query, "litellm_model_id=");
     let entries = entries(app, holder).await?;
     let entries = entries.iter().filter(|entry| wanted.is_none_or(|id| entry.id == id));
     let data: Vec<_> = entries.map(|entry| info(entry)).collect();
     Ok(answer(app, &object!({"data": data})))
 }
 
-/// The same entries, with those apart whose calls must fail.
-pub(super) async fn health(app: &App, holder: Option<&KeyHolder>) -> Result<Response, Failure> {
-    let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
-    for entry in entries(app, holder).await? {
-        let mut shown = object!({"model": full_name(&entry), "model_name": &*entry.model_name,
-            "model_id": entry.id});
-        match trouble(&entry) {
-            None => healthy.push(shown),
-            Some(error) => {
-                shown["error"] = error.into();
-                unhealthy.push(shown);
-            }
-        }
+/// The same entries, with those apart whose calls must fail. With `ask=true` in the query, the
+/// others are asked; `model` names those of one name, as in LiteLLM.
+pub(super) async fn health(
+    app: &App,
+    holder: Option<&KeyHolder>,
+    query: Option<&str>,
+) -> Result<Response, Failure> {
+    let asks = named(query, "ask=") == Some("true");
+    if asks && holder.is_some_and(|holder| !holder.scopes.admin) {
+        return Err(Failure::missing_scope("admin"));
     }
+    let model = named(query, "model=").map(decoded).transpose()?;
+    let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
+    let mut entries = entries(app, holder).await?;
+    entries.retain(|entry| model.as_deref().is_none_or(|model| *entry.model_name == *model));
+    let shown = |entry: &Deployment| object!({"model": full_name(entry), "model_name": &*entry.model_name, "model_id": entry.id});
+    let mut sort = |entry: &Deployment, asked: Option<HealthAnswer>| {
+        let mut shown = shown(entry);
+        match asked {
+            Some(HealthAnswer::Failed(error)) => {
+                shown["error"] = error.into();
+                return unhealthy.push(shown);
+            }
+            Some(HealthAnswer::Unasked(reason)) => shown["not_asked"] = reason.into(),
+            Some(HealthAnswer::Answered) | None => {}
+        }
+        healthy.push(shown);
+    };
+    let (broken, able): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|entry| trouble(entry).is_some());
+    let answers = if asks { health_check::ask_all(app, &able).await } else { Vec::new() };
+    let mut answers = answers.into_iter();
+    able.iter().for_each(|entry| sort(entry, answers.next()));
+    broken.iter().for_each(|entry| sort(entry, trouble(entry).map(HealthAnswer::Failed)));
     let (count, bad) = (healthy.len(), unhealthy.len());
     Ok(answer(
         app,
         &object!({"healthy_endpoints": healthy, "unhealthy_endpoints": unhealthy,
             "healthy_count": count, "unhealthy_count": bad}),
     ))
+}
+
+/// The value of a parameter, still encoded; `name` ends with `=`.
+fn named<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
+    query?.split('&').find_map(|param| param.strip_prefix(name))
 }
 
 async fn entries(app: &App, holder: Option<&KeyHolder>) -> Result<Vec<Arc<Deployment>>, Failure> {

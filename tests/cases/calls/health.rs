@@ -1,12 +1,14 @@
 //! Health and the edges of the route table.
 
+use crate::callbacks::faulty::recorder;
 use callgate_tests::{
-    Answer, Gateway, Raw,
-    config::{config, openai},
+    Answer, Gateway, Raw, Script,
+    config::{config, deployment, openai, with_callbacks, with_param},
     raw::status,
-    upstream,
+    scripted, upstream,
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 #[tokio::test]
 async fn liveness_and_readiness_are_open() {
@@ -98,4 +100,68 @@ async fn an_answer_before_the_body_was_read_says_that_the_connection_ends() {
         let answer = raw.read_to_end().await;
         assert!(answer.contains("connection: close"), "{path}: {answer}");
     }
+}
+
+/// Only a client that says so has the models asked, and only with the master key.
+#[tokio::test]
+async fn models_are_asked_for_whom_says_so() {
+    let script = Script::default()
+        .model("down", Answer::error(503, "t", "c", "down for sk-upstream-test"))
+        .model("cut", Answer::fixed(200, "application/json", "{\"choices\": ["));
+    let upstream = scripted(script).await;
+    let of = |name: &str, model: &str| deployment(name, model, &upstream.openai_base());
+    let mut vectors = of("vectors", "openai/vectors");
+    vectors["model_info"] = json!({"mode": "embedding"});
+    let mut pictures = of("pictures", "openai/pictures");
+    pictures["model_info"] = json!({"mode": "image_generation"});
+    let fixed = with_param(of("fixed", "openai/fixed"), "mock_response", "mocked");
+    let claude = of("claude", "anthropic/claude-x");
+    let gemma = deployment("gemma", "ollama_chat/gemma", &upstream.ollama_base());
+    let models = [
+        of("up", "openai/up"),
+        of("down", "openai/down"),
+        of("cut", "openai/cut"),
+        vectors,
+        pictures,
+        fixed,
+        claude,
+        gemma,
+    ];
+    let mut config = with_callbacks(&models, &json!([recorder("r")]));
+    config["callgate"] = json!({"keys": [{"name": "app", "key": "sk-only-calls-4f9c2a7b"}]});
+    let gateway = Gateway::with_config(config).start().await;
+    let get = async |query: &str| {
+        gateway.client().request("GET", &format!("/health{query}")).send().await.expect_status(200)
+    };
+    let unasked = get("").await.json();
+    assert_eq!((&unasked["healthy_count"], upstream.requests().len()), (&json!(8), 0));
+    let asked = get("?ask=true").await.json();
+    assert_eq!(upstream.requests().len(), 6);
+    let of = |list: &str, member: &str| -> BTreeMap<String, String> {
+        let entries = asked[list].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        entries.map(|it| (text(&it["model_name"]), text(&it[member]))).collect()
+    };
+    let unhealthy = of("unhealthy_endpoints", "error");
+    assert_eq!(unhealthy.keys().collect::<Vec<_>>(), ["cut", "down"], "{asked:#}");
+    assert!(unhealthy["down"].contains("down for"), "{asked:#}");
+    assert!(unhealthy["cut"].contains("ends too soon"), "{asked:#}");
+    assert!(!asked.to_string().contains(callgate_tests::UPSTREAM_KEY), "{asked:#}");
+    let healthy = of("healthy_endpoints", "not_asked");
+    let unasked = healthy.iter().filter(|(_, reason)| !reason.is_empty()).map(|(name, _)| name);
+    assert_eq!(unasked.collect::<Vec<_>>(), ["fixed", "pictures"], "{asked:#}");
+    let one = get("?ask=true&model=up").await.json();
+    assert_eq!((&one["healthy_count"], &one["unhealthy_count"]), (&json!(1), &json!(0)));
+    assert_eq!(upstream.requests().pop().unwrap().json()["messages"][0]["content"], "ping");
+    let client = gateway.client().without_key();
+    let with_key = |query: &str| {
+        let request = client.request("GET", &format!("/health{query}"));
+        request.header("authorization", "Bearer sk-only-calls-4f9c2a7b")
+    };
+    let refused = with_key("?ask=true").send().await.expect_status(403);
+    assert!(refused.text().contains("admin"), "{}", refused.text());
+    let _ = with_key("").send().await.expect_status(200);
+    assert_eq!(upstream.requests().len(), 7);
+    let log = gateway.stop().await;
+    assert!(!log.contains(r#""hook":"#), "a hook ran: {log}");
 }
