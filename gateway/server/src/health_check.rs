@@ -3,7 +3,8 @@
 
 use super::{
     access_log::Record,
-    chat::{self, Attempted},
+    attempt,
+    attempted::Attempted,
     completion,
     connection_timer::ConnectionTimer,
     disclosure::disclose,
@@ -128,7 +129,7 @@ async fn answer(
     };
     let attempt = Attempt { sent, outgoing, form: None, lines };
     let timer = ConnectionTimer::default();
-    let answered = chat::json((app, &timer, &mut record), attempt).await;
+    let answered = attempt::json((app, &timer, &mut record), attempt).await;
     answered.map(|_: Attempted| ()).map_err(|mut failure| {
         disclose(&mut failure, app, &call, Some(&target));
         failure
