@@ -5,62 +5,84 @@ use super::{
 };
 use crate::json_text::{Piece, push_string};
 
-/// The parts of a message: its texts, and pictures and files.
+/// The parts of a message: its texts, and pictures and files. There may be a million small ones, so
+/// none has memory of its own.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    /// Each part as JSON, with a text's own JSON.
-    parts: Vec<Part>,
+    /// The parts one after the other: a text's own JSON, with its quotes, and the whole JSON of
+    /// others.
+    json: Vec<u8>,
+    ends: Vec<PartEnd>,
 }
 
-#[derive(Debug)]
-enum Part {
-    /// The JSON of a text, with its quotes.
-    Text(Vec<u8>),
-    /// The JSON of a part of another kind.
-    Other(Vec<u8>),
+#[derive(Debug, Clone, Copy)]
+struct PartEnd {
+    /// In `json`.
+    at: usize,
+    is_text: bool,
 }
 
 impl Parts {
     pub(super) fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+        self.ends.is_empty()
     }
 
     pub(super) fn text(&mut self, text: &Piece<'_>) {
         if !text.is_empty() {
-            self.parts.push(Part::Text(text.json().to_vec()));
+            self.json.extend_from_slice(text.json());
+            self.end(true);
         }
     }
 
-    pub(super) fn append(&mut self, mut other: Self) {
-        self.parts.append(&mut other.parts);
+    /// Ends the part that was appended to `json`.
+    fn end(&mut self, is_text: bool) {
+        self.ends.push(PartEnd { at: self.json.len(), is_text });
+    }
+
+    /// Each part, and whether it is a text.
+    fn iter(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|end| end.at));
+        let part = |(start, end): (usize, &PartEnd)| (&self.json[start..end.at], end.is_text);
+        starts.zip(&self.ends).map(part)
+    }
+
+    pub(super) fn append(&mut self, other: &Self) {
+        for (json, is_text) in other.iter() {
+            self.json.extend_from_slice(json);
+            self.end(is_text);
+        }
     }
 
     /// Moves the texts out, without quotes, with line breaks between them.
     pub(super) fn take_text(&mut self, out: &mut Vec<u8>) {
-        let mut is_first = true;
-        self.parts.retain(|part| {
-            let Part::Text(json) = part else { return true };
+        let (mut is_first, mut others) = (true, Self::default());
+        for (json, is_text) in self.iter() {
+            if !is_text {
+                others.json.extend_from_slice(json);
+                others.end(false);
+                continue;
+            }
             if !std::mem::replace(&mut is_first, false) {
                 out.extend_from_slice(b"\\n");
             }
             out.extend_from_slice(inside(json));
-            false
-        });
+        }
+        *self = others;
     }
 
     /// Writes the value of `content`: a string if there is nothing but one text.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        if let [Part::Text(json)] = &*self.parts {
-            return out.extend_from_slice(json);
+        if let [PartEnd { is_text: true, .. }] = &*self.ends {
+            return out.extend_from_slice(&self.json);
         }
         out.push(b'[');
-        crate::json_text::push_list(out, &self.parts, |out, part| match part {
-            Part::Text(json) => {
-                out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
-                out.extend_from_slice(json);
-                out.push(b'}');
+        crate::json_text::push_list(out, self.iter(), |out, (json, is_text)| {
+            if !is_text {
+                return out.extend_from_slice(json);
             }
-            Part::Other(json) => out.extend_from_slice(json),
+            out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
+            out.extend_from_slice(json);
+            out.push(b'}');
         });
         out.push(b']');
     }
@@ -97,12 +119,13 @@ impl Parts {
         let path = || format!("{}.source", path());
         let source = source(block, &path)?;
         let kind = required(&source, "type", || format!("{}.type", path()))?;
-        let mut json = b"{\"type\":\"image_url\",\"image_url\":{\"url\":".to_vec();
+        let json = &mut self.json;
+        json.extend_from_slice(b"{\"type\":\"image_url\",\"image_url\":{\"url\":");
         match kind.escaped() {
-            "base64" => push_data_uri(&mut json, &source, &path)?,
+            "base64" => push_data_uri(json, &source, &path)?,
             "url" => {
                 let url = required(&source, "url", || format!("{}.url", path()))?;
-                Piece::Source(url).write(&mut json);
+                Piece::Source(url).write(json);
             }
             _ => {
                 let remedy = "send pictures as `base64` or `url`";
@@ -110,7 +133,7 @@ impl Parts {
             }
         }
         json.extend_from_slice(b"}}");
-        self.parts.push(Part::Other(json));
+        self.end(false);
         Ok(())
     }
 
@@ -123,7 +146,8 @@ impl Parts {
         let path = || format!("{}.source", path());
         let source = source(block, &path)?;
         let kind = required(&source, "type", || format!("{}.type", path()))?;
-        let mut json = b"{\"type\":\"file\",\"file\":{".to_vec();
+        let begin = b"{\"type\":\"file\",\"file\":{";
+        let json = &mut self.json;
         match kind.escaped() {
             "text" => {
                 let text = required(&source, "data", || format!("{}.data", path()))?;
@@ -135,18 +159,20 @@ impl Parts {
                 return self.inner(content, &|| format!("{}.content", path()));
             }
             "base64" => {
+                json.extend_from_slice(begin);
                 json.extend_from_slice(b"\"filename\":");
                 match title.filter(|title| !title.escaped().is_empty()) {
-                    Some(title) => Piece::Source(title).write(&mut json),
-                    None => push_string(&mut json, "document.pdf"),
+                    Some(title) => Piece::Source(title).write(json),
+                    None => push_string(json, "document.pdf"),
                 }
                 json.extend_from_slice(b",\"file_data\":");
-                push_data_uri(&mut json, &source, &path)?;
+                push_data_uri(json, &source, &path)?;
             }
             "file" => {
+                json.extend_from_slice(begin);
                 json.extend_from_slice(b"\"file_id\":");
                 let id = required(&source, "file_id", || format!("{}.file_id", path()))?;
-                Piece::Source(id).write(&mut json);
+                Piece::Source(id).write(json);
             }
             _ => {
                 let remedy = "send documents as `base64` or `text`";
@@ -154,7 +180,7 @@ impl Parts {
             }
         }
         json.extend_from_slice(b"}}");
-        self.parts.push(Part::Other(json));
+        self.end(false);
         Ok(())
     }
 

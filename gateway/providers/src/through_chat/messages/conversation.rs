@@ -130,7 +130,7 @@ impl Conversation<'_, '_> {
         out.extend_from_slice(b",\"content\":\"");
         said.take_text(out);
         out.extend_from_slice(b"\"}");
-        after.append(said);
+        after.append(&said);
         Ok(())
     }
 
